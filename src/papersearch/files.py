@@ -1,0 +1,177 @@
+"""Notes on disk: which files there are, their bytes, their encoding, whether they changed. Knows no Markdown."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from papersearch.errors import CorpusError
+
+SUFFIXES = (".md", ".markdown")
+SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
+RACY_NS = 50_000_000
+"""A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about one place of the corpus that its owner should know; never fatal."""
+
+    path: str
+    line: int
+    message: str
+    kind: str = "note"
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells whether a note changed since it was read: its stat, then its hash."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str
+
+
+# ---- from disk to text
+
+
+def find_notes(root: Path) -> tuple[list[str], list[Notice]]:
+    """Paths of all Markdown files under a folder, relative to it and sorted; a file stands for itself.
+
+    Regular files only: FIFOs, devices and symbolic links (which may lead out of the corpus, or in circles) are not
+    followed. Hidden folders are skipped.
+    """
+    if root.is_file():
+        return [root.name], []
+    found: list[str] = []
+    notices: list[Notice] = []
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        if not entry.name.startswith(".") and entry.name not in SKIPPED_FOLDERS:
+                            pending.append(path)
+                    elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+                        if entry.is_file(follow_symlinks=False):
+                            found.append(path)
+                        else:
+                            notices.append(Notice(path, 0, "not a regular file; skipped", "skipped"))
+        except OSError as error:
+            notices.append(Notice(folder or ".", 0, f"folder cannot be read ({error.strerror}); skipped", "skipped"))
+    return sorted(found), notices
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a regular file. Raises OSError; never blocks on a FIFO put in the file's place."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "not a regular file")
+        return file.read()
+
+
+def decode(data: bytes) -> tuple[str, str | None]:
+    """(text, what to tell the owner): UTF-8 with or without BOM, UTF-16 with BOM, GB18030 (a superset of GBK)."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace"), "is UTF-16, not UTF-8; read as such (save it as UTF-8)"
+    try:
+        return data.decode("utf-8-sig"), None
+    except UnicodeDecodeError as error:
+        bad_at = error.start
+    try:
+        return data.decode("gb18030"), "is not UTF-8; read as GB18030 (GBK) (save it as UTF-8)"
+    except UnicodeDecodeError:
+        line = data.count(b"\n", 0, bad_at) + 1
+        return data.decode("utf-8-sig", "replace"), f"is not UTF-8 (line {line}); unreadable bytes were replaced"
+
+
+def root_names(roots: Sequence[Path]) -> list[str]:
+    """The prefix of each root's paths: nothing for a single root, else its own name and a slash, made unique."""
+    if len(roots) == 1:
+        return [""]
+    names: list[str] = []
+    for root in roots:
+        name, n = root.resolve().name, 2
+        while f"{name}/" in names:
+            name, n = f"{root.resolve().name}-{n}", n + 1
+        names.append(f"{name}/")
+    return names
+
+
+# ---- did it change
+
+
+def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
+    """The notes of a corpus with their stat; digests are left empty, nothing is read. Raises CorpusError."""
+    states: list[FileState] = []
+    remarks: list[Notice] = []
+    for root, prefix in zip(roots, root_names(roots), strict=True):
+        if not root.exists():
+            raise CorpusError(f"no corpus at {root}; name a folder of Markdown or one file with --corpus")
+        paths, notices = find_notes(root)
+        remarks += [Notice(prefix + n.path, n.line, n.message, n.kind) for n in notices]
+        for path in paths:
+            try:
+                found = os.stat(root / path if root.is_dir() else root)
+            except OSError:
+                continue
+            states.append(FileState(prefix + path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, ""))
+    return states, remarks
+
+
+def digest_of(data: bytes) -> str:
+    """Tells two contents of a file apart."""
+    import hashlib  # not needed where no file has changed: kept off the path of every query
+
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_ns: int) -> list[str]:
+    """Paths that were added, changed or removed since `known` was taken at `looked_at_ns` (a Unix time).
+
+    A file whose times and size are the same is not read, unless it was changed so shortly before it was looked at
+    that its times cannot tell. Raises CorpusError if a root is gone.
+    """
+    before = {state.path: state for state in known}
+    now, _ = scan(roots)
+    places = dict(_places(roots, [state.path for state in now]))
+    changed = sorted(before.keys() - {state.path for state in now})
+    for state in now:
+        old = before.get(state.path)
+        same_stat = old and (old.size, old.mtime_ns, old.ctime_ns) == (state.size, state.mtime_ns, state.ctime_ns)
+        if same_stat and max(state.mtime_ns, state.ctime_ns) < looked_at_ns - RACY_NS:
+            continue
+        if old and old.size == state.size:
+            try:
+                if digest_of(read_bytes(places[state.path])) == old.digest:
+                    continue
+            except OSError:
+                if not old.digest:
+                    continue
+        changed.append(state.path)
+    return changed
+
+
+def _places(roots: Sequence[Path], paths: Iterable[str]) -> Iterable[tuple[str, Path]]:
+    """(path in the corpus, path on disk)."""
+    if len(roots) == 1:
+        for path in paths:
+            yield path, roots[0] / path if roots[0].is_dir() else roots[0]
+        return
+    by_prefix = dict(zip(root_names(roots), roots, strict=True))
+    for path in paths:
+        name, _, rest = path.partition("/")
+        root = by_prefix[name + "/"]
+        yield path, root / rest if root.is_dir() else root
