@@ -1,0 +1,175 @@
+"""Normalized text → units → Tokens.
+
+A *unit* is what one position counts: a Chinese character, or a run of letters and digits. A *chain* is units joined
+by single symbols without a blank: `end-to-end`, `256*1*768`, `x_i`, `OCR-2.0`. Words, their parts, joined forms and
+stems are terms at the position of their first unit, so that phrases hold whatever form they are written in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from papersearch.analysis.normalize import CJK_CLASS, fold, normalize, source_end
+from papersearch.analysis.stem import stem
+from papersearch.analysis.words import Cutter
+
+STEM_MARK = "~"
+"""Begins the terms that stand for a stem, so that they are never taken for a word as written."""
+MAX_TERM = 64
+"""Longer words (base64, hashes) are terms by their first 64 characters: the index stays small, prefixes still find."""
+
+PART_FACTOR = 0.5
+"""A part of a word (`seq` of `LightSeq`) counts half a word: the whole outranks its parts."""
+
+
+class Unit(NamedTuple):
+    """A run of letters and digits, or of Chinese characters, in normalized text with its case."""
+
+    text: str
+    position: int
+    """Position of its first unit; a Chinese run takes as many positions as it has characters."""
+    origins: tuple[int, ...]
+    """For each character its index in the original text."""
+    cjk: bool
+
+
+class Token(NamedTuple):
+    """A term at a position. `text[start:end]` of the original is what it stands for."""
+
+    term: str
+    position: int
+    start: int
+    end: int
+    factor: float = 1.0
+
+
+_WORD = rf"[^\W_{CJK_CLASS}]"
+_CJK_RUN = rf"[{CJK_CLASS}]+(?:[ \t]*\n[ \t]*[{CJK_CLASS}]+)*"
+_UNIT = re.compile(rf"(?P<cjk>{_CJK_RUN})|(?P<word>{_WORD}+)")
+_PROGRAMMING = re.compile(r"(?:(?<![^\W_])[a-z]\+\+|(?<![^\W_])[acfj]#)(?![^\W_])", re.IGNORECASE)
+_CONNECTORS = frozenset("-_./*+&^:@'×·|=,%")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\WA-Za-z\d_]+")
+_CASED = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Za-z]\d|\d[A-Za-z]")
+_BLOCK_END = re.compile(r"\n[ \t]*(?:\n|[-*+>#|]|\d+[.)])")
+_VERSION = re.compile(r"([a-z]{2,})v(\d+)\Z")
+
+
+def units(text: str) -> tuple[list[Unit], str]:
+    """(units in order, normalized text with its case). Positions count from 0 and skip one at a paragraph's end."""
+    normalized, origins = normalize(text)
+    found: list[Unit] = []
+    position = 0
+    last_end = 0
+    for match in _UNIT.finditer(normalized):
+        start, end = match.span()
+        if last_end and _BLOCK_END.search(normalized, last_end, start):
+            position += 1
+        last_end = end
+        if match.lastgroup == "cjk":
+            at = [i for i in range(start, end) if not normalized[i].isspace()]
+            run = "".join(normalized[i] for i in at)
+            found.append(Unit(run, position, tuple(origins[i] for i in at), True))
+            position += len(run)
+        else:
+            found.append(Unit(match.group(), position, tuple(origins[start:end]), False))
+            position += 1
+    return found, normalized
+
+
+def chains(text: str) -> tuple[list[list[Unit]], list[str]]:
+    """Units grouped by chain, and for each group its text as written in normalized form (`256*1*768`)."""
+    found, _ = units(text)
+    groups: list[list[Unit]] = []
+    written: list[str] = []
+    for unit in found:
+        if groups and not unit.cjk and not groups[-1][-1].cjk:
+            before = groups[-1][-1]
+            between = text[source_end(text, before.origins[-1]) : unit.origins[0]].replace("\\", "")
+            between = normalize(between)[0]
+            if len(between) == 1 and between in _CONNECTORS and _joins(before.text, between, unit.text):
+                groups[-1].append(unit)
+                written[-1] += between + unit.text
+                continue
+        groups.append([unit])
+        written.append(unit.text)
+    return groups, written
+
+
+def _joins(before: str, connector: str, after: str) -> bool:
+    """Whether a symbol between two words makes them one: a comma or colon only does in shapes such as `[4,4,c]`."""
+    if connector in ",:=|":
+        return (len(before) == 1 or before.isdigit()) and (len(after) == 1 or after.isdigit())
+    return True
+
+
+def parts_of(word: str) -> list[str]:
+    """Parts of a CamelCase or letter-digit word, folded: `LightSeq2` → light, seq, 2, lightseq; `yolov7` → yolov,
+    yolo, 7. Single letters are no parts."""
+    if not _CASED.search(word):
+        return []
+    pieces = [fold(p) for p in _PARTS.findall(word)]
+    whole = fold(word)
+    parts = [p for p in pieces if len(p) > 1 or p.isdigit()]
+    letters = whole.rstrip("0123456789")
+    if letters != whole and len(letters) > 1 and letters.isalpha():
+        parts.append(letters)
+        if version := _VERSION.match(whole):
+            parts.append(version.group(1))
+            parts.append("v" + version.group(2))
+    return [p for p in dict.fromkeys(parts) if p != whole]
+
+
+def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[Token], int]:
+    """(word tokens, gram tokens, number of positions taken), positions from `start` on.
+
+    Words: jieba's words of Chinese runs; of letters the word as written, its stem, its parts, and for a chain the
+    joined form (`endtoend`) and the form with its symbols (`256*1*768`). Grams: each pair of neighbouring Chinese
+    characters, or the character of a run of one: with the positions they find any substring.
+    """
+    words: list[Token] = []
+    grams: list[Token] = []
+    groups, written = chains(text)
+    taken = 0
+    for group, whole in zip(groups, written, strict=True):
+        first, last = group[0], group[-1]
+        at = start + first.position
+        if first.cjk:
+            run, origins = first.text, first.origins
+            taken = first.position + len(run)
+            ends = [source_end(text, o) for o in origins]
+            for word, offset in cut(run):
+                words.append(Token(word, at + offset, origins[offset], ends[offset + len(word) - 1]))
+            if len(run) == 1:
+                grams.append(Token(run, at, origins[0], ends[0]))
+            for i in range(len(run) - 1):
+                grams.append(Token(run[i : i + 2], at + i, origins[i], ends[i + 1]))
+            continue
+        taken = last.position + 1
+        begin, end = first.origins[0], source_end(text, last.origins[-1])
+        for unit in group:
+            position, s, e = start + unit.position, unit.origins[0], source_end(text, unit.origins[-1])
+            term = fold(unit.text)[:MAX_TERM]
+            words.append(Token(term, position, s, e))
+            if (root := stem(term)) != term:
+                words.append(Token(STEM_MARK + root, position, s, e))
+            for part in parts_of(unit.text):
+                words.append(Token(part[:MAX_TERM], position, s, e, PART_FACTOR))
+        if len(group) > 1:
+            joined = fold("".join(unit.text for unit in group))[:MAX_TERM]
+            words.append(Token(joined, at, begin, end))
+            if (root := stem(joined)) != joined:
+                words.append(Token(STEM_MARK + root, at, begin, end))
+            symbols = fold(whole)[:MAX_TERM]
+            if any(c in symbols for c in _CONNECTORS - {"-", "_"}) or len(joined) <= 4:
+                words.append(Token(symbols, at, begin, end))
+        tail = _PROGRAMMING.match(text, last.origins[0]) if end < len(text) else None
+        if tail:
+            words.append(Token(fold(tail.group()), start + last.position, last.origins[0], tail.end()))
+    return words, grams, taken
+
+
+def iter_words(text: str) -> Iterator[Unit]:
+    """Units that are not Chinese, for counting and display."""
+    return (unit for unit in units(text)[0] if not unit.cjk)
