@@ -1,0 +1,369 @@
+"""Writing a segment: tokens collected in memory, the two files, and the merging of segments into one.
+
+Everything that becomes postings, whether tokens handed over, tokens from a Whoosh analyzer or older segments, passes
+through one shape: the postings of a term (TermPostings), terms ascending, into InvertedWriter.write_field().
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from math import fsum, isfinite
+from typing import Any
+
+from papersearch.errors import UsageError
+from papersearch.index.flatfile import FlatWriter, damaged, narrow
+from papersearch.index.segment import (
+    BLOCK_BITS,
+    DOCS,
+    FIRST_ROW,
+    LENGTH,
+    POSITION_BLOCK,
+    POSITION_START,
+    POSITIONS,
+    STORED_BYTES,
+    STORED_START,
+    TERM_BYTES,
+    TERM_START,
+    WEIGHT_CODE,
+    WEIGHT_TABLE,
+    WEIGHTS,
+    Segment,
+    SegmentField,
+    encode,
+)
+from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
+
+# A token in the pool is one number: document | position | boost code. Sorting a term's numbers sorts its tokens.
+BOOST_BITS, POSITION_BITS, DOC_BITS = 13, 31, 20
+POSITION_LIMIT = 1 << POSITION_BITS
+MAX_POOL_TOKENS = 8_000_000
+"""Tokens after which the pool wants to become a segment: 64 MB of numbers, and some 200 bytes for each term."""
+MAX_POOL_DOCUMENTS = 1 << DOC_BITS
+MAX_POOL_BOOSTS = 1 << (BOOST_BITS - 1)
+MAX_WEIGHT_CODES = 1 << 16
+
+_POSITION_MASK = POSITION_LIMIT - 1
+_BOOST_MASK = (1 << BOOST_BITS) - 1
+_DOC_SHIFT = BOOST_BITS + POSITION_BITS
+
+
+TermPostings = tuple[bytes, Sequence[int], Sequence[float], Sequence[int], Sequence[int]]
+"""The postings of one term in one field: the term; document numbers, ascending; weights; numbers of positions; and the
+positions of all postings, one posting after the other (the last two are empty in a field without positions)."""
+
+
+# ---- Collecting
+
+
+class _Tokens:
+    """Tokens of one field, per term."""
+
+    positional = True
+
+    def __init__(self, boosts: list[float]) -> None:
+        self.packed: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
+        self._boosts = boosts
+
+    def terms(self) -> Iterator[TermPostings]:
+        boosts = self._boosts
+        for term in sorted(self.packed):
+            tokens = sorted(self.packed[term])
+            docs = [token >> _DOC_SHIFT for token in tokens]
+            weights = [boosts[token & _BOOST_MASK] for token in tokens]
+            positions = [token >> BOOST_BITS & _POSITION_MASK for token in tokens]
+            if len(set(docs)) == len(docs):
+                yield encode(term), docs, weights, [1] * len(docs), positions
+                continue
+            starts = [i for i in range(len(docs)) if i == 0 or docs[i] != docs[i - 1]]
+            bounds = list(pairwise([*starts, len(docs)]))
+            # fsum: a weight must not depend on the order in which the tokens came
+            sums = [weights[start] if end - start == 1 else fsum(weights[start:end]) for start, end in bounds]
+            yield encode(term), [docs[i] for i in starts], sums, [end - start for start, end in bounds], positions
+
+
+class _Postings:
+    """Postings of one field as Whoosh hands them over, per term."""
+
+    class Lists:
+        __slots__ = ("counts", "docs", "positions", "weights")
+
+        def __init__(self) -> None:
+            self.docs, self.weights = array("I"), array("d")
+            self.counts, self.positions = array("I"), array("I")
+
+    def __init__(self, positional: bool) -> None:
+        self.positional = positional
+        self._lists: defaultdict[bytes, _Postings.Lists] = defaultdict(self.Lists)
+
+    def add(self, term: bytes, doc: int, weight: float, positions: bytes) -> int:
+        lists = self._lists[term]
+        lists.docs.append(doc)
+        lists.weights.append(weight)
+        if self.positional:
+            lists.positions.frombytes(positions)
+            lists.counts.append(len(positions) // lists.positions.itemsize)
+        return 1
+
+    def terms(self) -> Iterator[TermPostings]:
+        for term, lists in sorted(self._lists.items(), key=lambda pair: pair[0]):
+            counts, positions = lists.counts.tolist(), lists.positions.tolist()
+            yield term, lists.docs.tolist(), lists.weights.tolist(), counts, positions
+
+
+class TokenPool:
+    """The tokens of the segment being written, in memory, as one number each."""
+
+    def __init__(self) -> None:
+        self._boosts: list[float] = []
+        self._codes: dict[float, int] = {}
+        self._fields: dict[str, _Tokens | _Postings] = {}
+        self.token_count = 0
+
+    def is_full(self, documents: int) -> bool:
+        """Whether it is time to write the segment."""
+        return (
+            self.token_count >= MAX_POOL_TOKENS
+            or documents >= MAX_POOL_DOCUMENTS
+            or len(self._boosts) >= MAX_POOL_BOOSTS
+        )
+
+    def check(self, tokens: Sequence[tuple[str, int, float]]) -> None:
+        """Make sure that the tokens can be added.
+
+        Raises:
+            UsageError: a position or a boost is out of range.
+        """
+        for boost in {boost for _, _, boost in tokens}.difference(self._codes):
+            if not (boost > 0 and isfinite(boost)):
+                raise UsageError(f"boost {boost} of a token is not a positive number")
+            if len(self._boosts) > _BOOST_MASK:
+                raise UsageError(f"a document has more than {MAX_POOL_BOOSTS} different boosts")
+            self._codes[boost] = len(self._boosts)
+            self._boosts.append(float(boost))
+        positions = [position for _, position, _ in tokens]
+        if positions and not 0 <= min(positions) <= max(positions) < POSITION_LIMIT:
+            raise UsageError(f"a position of a token is not in [0, 2**{POSITION_BITS})")
+
+    def add_tokens(self, field: str, doc: int, tokens: Sequence[tuple[str, int, float]]) -> None:
+        """Add tokens that check() has let pass to the document of that number."""
+        streams = self._fields.get(field)
+        if streams is None:
+            streams = self._fields[field] = _Tokens(self._boosts)
+        if not isinstance(streams, _Tokens):
+            raise TypeError(f"field {field!r} already has postings from an analyzer in this segment")
+        packed, codes, base = streams.packed, self._codes, doc << _DOC_SHIFT
+        for term, position, boost in tokens:
+            packed[term].append(base | position << BOOST_BITS | codes[boost])
+        self.token_count += len(tokens)
+
+    def add_posting(
+        self, field: str, term: bytes, doc: int, weight: float, positions: bytes, *, positional: bool
+    ) -> None:
+        """Add a whole posting; positions are 4-byte numbers in the machine's order."""
+        postings = self._fields.get(field)
+        if postings is None:
+            postings = self._fields[field] = _Postings(positional)
+        if not isinstance(postings, _Postings):
+            raise TypeError(f"field {field!r} already has tokens in this segment")
+        self.token_count += postings.add(term, doc, weight, positions)
+
+    def fields(self) -> Iterator[tuple[str, bool, Iterator[TermPostings]]]:
+        """Name, whether it has positions, and postings of each field; may be read once."""
+        for name in sorted(self._fields):
+            postings = self._fields.pop(name)
+            yield name, postings.positional, postings.terms()
+
+
+# ---- The two files
+
+
+def json_bytes(value: dict[str, Any], what: str) -> bytes:
+    """A JSON object as it is written.
+
+    Raises:
+        UsageError: `what`, for so the value is called, is not JSON.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{what} is not JSON: {error}") from None
+    return text.encode("utf-8", "surrogatepass")
+
+
+class DocumentsWriter:
+    """Writes the documents file: stored objects and lengths."""
+
+    def __init__(self, folder: str, segment_id: str) -> None:
+        self._segment_id = segment_id
+        self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{DOCUMENTS}"))
+        self._file.start_stream(STORED_BYTES)
+        self._start = array("Q", [0])
+        self._lengths: dict[str, array[int]] = {}
+        self.totals: defaultdict[str, int] = defaultdict(int)
+        """Sum of each field's lengths."""
+
+    def add(self, stored: bytes, lengths: Iterable[tuple[str, int]]) -> None:
+        """Add the next document."""
+        number = len(self._start) - 1
+        self._file.write(stored)
+        self._start.append(self._start[-1] + len(stored))
+        for field, length in lengths:
+            column = self._lengths.get(field)
+            if column is None:
+                column = self._lengths[field] = array("I")
+            column.extend([0] * (number - len(column)))
+            column.append(length)
+            self.totals[field] += length
+
+    def close(self) -> tuple[int, int]:
+        """Finish the file; its size and its directory's CRC-32."""
+        file, count = self._file, len(self._start) - 1
+        file.end_stream()
+        file.put(STORED_START, narrow(self._start, self._start[-1]))
+        for field in sorted(self._lengths):
+            column = self._lengths[field]
+            column.extend([0] * (count - len(column)))
+            file.put(LENGTH + field, narrow(column))
+        file.meta.update(segment=self._segment_id, documents=count)
+        file.close()
+        return file.size, file.crc32
+
+    def discard(self) -> None:
+        """Delete what was written."""
+        self._file.discard()
+
+
+class InvertedWriter:
+    """Writes the inverted file: for each field its terms and their postings."""
+
+    def __init__(self, folder: str, segment_id: str, documents: int) -> None:
+        self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{INVERTED}"))
+        self._documents = documents
+        self._file.meta.update(segment=segment_id, documents=documents, fields={})
+
+    def write_field(self, name: str, positional: bool, terms: Iterable[TermPostings]) -> None:
+        """Write a field; terms ascend by their bytes."""
+        term_bytes, term_start, first_row = bytearray(), array("Q", [0]), array("Q", [0])
+        docs = narrow((), self._documents)
+        weights = array("d")
+        counts, positions = array("I"), array("I")
+        for term, term_docs, term_weights, term_counts, term_positions in terms:
+            term_bytes += term
+            term_start.append(len(term_bytes))
+            docs.extend(term_docs)
+            weights.extend(term_weights)
+            counts.extend(term_counts)
+            positions.extend(term_positions)
+            first_row.append(len(docs))
+        if not docs:
+            return
+        self._put(name, TERM_BYTES, term_bytes)
+        self._put(name, TERM_START, narrow(term_start, term_start[-1]))
+        self._put(name, FIRST_ROW, narrow(first_row, first_row[-1]))
+        self._put(name, DOCS, docs)
+        self._put_weights(name, weights)
+        if positional:
+            self._put_positions(name, counts, positions)
+        self._file.meta["fields"][name] = positional
+
+    def _put(self, field: str, section: str, values: array[Any] | bytes | bytearray) -> None:
+        self._file.put(f"{field}/{section}", values)
+
+    def _put_weights(self, name: str, weights: array[float]) -> None:
+        table = sorted(set(weights))
+        if len(table) > MAX_WEIGHT_CODES:
+            self._put(name, WEIGHTS, weights)
+            return
+        self._put(name, WEIGHT_TABLE, array("d", table))
+        if len(table) > 1:
+            code = {weight: number for number, weight in enumerate(table)}
+            self._put(name, WEIGHT_CODE, narrow(map(code.__getitem__, weights), len(table) - 1))
+
+    def _put_positions(self, name: str, counts: array[int], positions: array[int]) -> None:
+        starts = array("Q", accumulate(counts, initial=0))
+        blocks = starts[:: 1 << BLOCK_BITS]
+        self._put(name, POSITION_BLOCK, narrow(blocks, blocks[-1]))
+        self._put(name, POSITION_START, narrow([start - blocks[row >> BLOCK_BITS] for row, start in enumerate(starts)]))
+        self._put(name, POSITIONS, narrow(positions))
+
+    def close(self) -> tuple[int, int]:
+        """Finish the file; its size and its directory's CRC-32."""
+        self._file.close()
+        return self._file.size, self._file.crc32
+
+    def discard(self) -> None:
+        """Delete what was written."""
+        self._file.discard()
+
+
+# ---- Merging
+
+
+def merge_segments(folder: str, segments: Sequence[Segment], segment_id: str) -> SegmentEntry:
+    """Write one segment with the live documents of several, in their order.
+
+    Works on the files, a field at a time: exact lengths and weights stay exact, and no text is analysed again.
+    """
+    documents = DocumentsWriter(folder, segment_id)
+    new_numbers: list[list[int]] = []  # per segment: old document number -> new one, -1 for a deleted document
+    count = 0
+    for segment in segments:
+        lengths = [(name, column) for name in segment.length_names() if (column := segment.lengths(name)) is not None]
+        numbers = []
+        for doc in range(segment.documents):
+            if doc in segment.deleted:
+                numbers.append(-1)
+                continue
+            documents.add(segment.stored(doc), [(name, column[doc]) for name, column in lengths])
+            numbers.append(count)
+            count += 1
+        new_numbers.append(numbers)
+    inverted = InvertedWriter(folder, segment_id, count)
+    positional = {name: kind for segment in segments for name, kind in segment.field_names.items()}
+    for name in sorted(positional):
+        sources = [
+            (field, numbers, bool(segment.deleted))
+            for segment, numbers in zip(segments, new_numbers, strict=True)
+            if (field := segment.field(name)) is not None
+        ]
+        if any(field.positional != positional[name] for field, _, _ in sources):
+            raise damaged(folder, f"field {name} has positions in some segments only")
+        inverted.write_field(name, positional[name], _merged_terms(sources))
+    files = {DOCUMENTS: documents.close(), INVERTED: inverted.close()}
+    return SegmentEntry(segment_id, count, lengths=dict(documents.totals), files=files)
+
+
+def _merged_terms(sources: list[tuple[SegmentField, list[int], bool]]) -> Iterator[TermPostings]:
+    where: defaultdict[bytes, list[tuple[int, int]]] = defaultdict(list)
+    for order, (field, _, _) in enumerate(sources):
+        for number, term in enumerate(field.terms(range(field.term_count))):
+            where[term].append((order, number))
+    for term in sorted(where):
+        docs: list[int] = []
+        weights: list[float] = []
+        counts: list[int] = []
+        positions: list[int] = []
+        for order, number in where[term]:
+            field, numbers, has_deleted = sources[order]
+            rows = field.rows(number)
+            found = [numbers[doc] for doc in field.docs_of(rows)]
+            if has_deleted and -1 in found:
+                kept = [row for row, doc in zip(rows, found, strict=True) if doc >= 0]
+                docs += [doc for doc in found if doc >= 0]
+                weights += field.weights(kept)
+                for at in map(field.positions, kept) if field.positional else ():
+                    counts.append(len(at))
+                    positions += at
+            else:
+                docs += found
+                weights += field.weights(rows)
+                row_counts, row_positions = field.positions_of(rows)
+                counts += row_counts
+                positions += row_positions
+        if docs:
+            yield term, docs, weights, counts, positions

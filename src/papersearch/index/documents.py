@@ -1,0 +1,84 @@
+"""Paper → Document: which words go where, with which boost.
+
+The only place that knows the zones of the text field (papersearch.fields): everything a paper is found by passes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from papersearch.analysis.normalize import fold, normalize
+from papersearch.analysis.tokens import Token, tokens
+from papersearch.analysis.words import Cutter
+from papersearch.fields import FIELDS, GRAMS, TEXT, zone
+from papersearch.index.writer import Document
+from papersearch.paper import Paper
+
+CONTEXT_BOOST = 0.3
+"""Headings further up and bracket groups: searchable, but a paper is not about its venue."""
+GAP = 1
+"""Positions left free between two texts, so that no phrase runs from one into the next."""
+
+
+def exact_value(value: str) -> str:
+    """The form in which values of exact fields are kept and compared: width, accents, case and outer blanks folded."""
+    return " ".join(fold(normalize(value)[0]).split())
+
+
+class _Text:
+    """The tokens of one document, zone by zone."""
+
+    def __init__(self, cut: Cutter) -> None:
+        self.cut = cut
+        self.words: list[tuple[str, int, float]] = []
+        self.grams: list[tuple[str, int, float]] = []
+        self.length = 0
+        self._next = {name: zone(name)[0] for name, field in FIELDS.items() if field.zone[1]}
+
+    def add(self, zone_name: str, text: str, boost: float, *, counted: bool = True) -> None:
+        """Tokens of `text` in the zone, or, where the zone is full, in the note zone: nothing is dropped."""
+        at = self._next[zone_name]
+        words, grams, taken = tokens(text, self.cut, at)
+        if at + taken > zone(zone_name)[1]:
+            zone_name, shift = "note", self._next["note"] - at
+            words, grams = _shifted(words, shift), _shifted(grams, shift)
+            at += shift
+        self._next[zone_name] = at + taken + GAP
+        self.words += [(t.term, t.position, boost * t.factor) for t in words]
+        self.grams += [(t.term, t.position, 1.0) for t in grams]
+        if counted:
+            self.length += taken
+
+
+def _shifted(found: Iterable[Token], by: int) -> list[Token]:
+    return [token._replace(position=token.position + by) for token in found]
+
+
+def to_document(paper: Paper, cut: Cutter) -> Document:
+    """What the index holds of a paper."""
+    text = _Text(cut)
+    text.add("title", paper.title, FIELDS["title"].boost)
+    for alias in paper.aliases:
+        text.add("alias", alias, FIELDS["alias"].boost, counted=False)
+    if paper.category:
+        text.add("category", paper.category, FIELDS["category"].boost)
+    context = [*paper.context, *filter(None, (paper.venue, str(paper.year or "")))]
+    for words in context:
+        if words != paper.category:
+            text.add("category", words, CONTEXT_BOOST, counted=False)
+    for section in paper.sections:
+        text.add("note", section.text, FIELDS["note"].boost)
+    keywords = {
+        "category": [exact_value(paper.category)] if paper.category else [],
+        "venue": [exact_value(paper.venue)] if paper.venue else [],
+        "year": [str(paper.year)] if paper.year else [],
+        "org": [exact_value(org) for org in paper.orgs],
+        "has": list(paper.flags),
+    }
+    return Document(
+        id=paper.id,
+        tokens={TEXT: text.words, GRAMS: text.grams},
+        lengths={TEXT: text.length, GRAMS: len(text.grams)},
+        keywords={name: values for name, values in keywords.items() if values},
+        stored=paper.stored(),
+    )

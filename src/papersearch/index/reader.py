@@ -1,0 +1,297 @@
+"""Snapshot: one generation of an index, read in place. Standard library only, and cheap to import.
+
+    with open_snapshot("index") as snapshot:
+        text = snapshot.field("text")
+        postings = text.postings("attention")
+
+What a snapshot answers does not depend on how the index is split into segments: deleted documents are never seen,
+frequencies and lengths count live documents only, and lengths are exact. A snapshot never changes and may be shared by
+threads; it stays readable whatever later commits do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from array import array
+
+from papersearch.errors import IndexDamagedError, UsageError
+from papersearch.index.flatfile import damaged
+from papersearch.index.segment import Segment, SegmentField, encode, locate
+from papersearch.index.toc import TOC_NAME, Toc, read_generation, read_toc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from typing_extensions import Self
+
+__all__ = ["FieldReader", "Postings", "Snapshot", "open_snapshot", "read_generation"]
+
+ID_FIELD = "id"
+_OPEN_ATTEMPTS = 20
+_RETRY_S = 0.01
+
+
+class Postings:
+    """The live documents of one term over the whole index.
+
+    Attributes:
+        docs: global document numbers, ascending.
+    """
+
+    __slots__ = ("_parts", "_weights", "docs")
+
+    def __init__(self, docs: list[int], parts: list[tuple[int, SegmentField, Sequence[int]]]) -> None:
+        self.docs: Sequence[int] = docs
+        self._parts = parts  # per segment: number of postings before it, its field, the rows
+        self._weights: Sequence[float] | None = None
+
+    def __len__(self) -> int:
+        return len(self.docs)
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Sum of the boosts of the term's tokens, per document."""
+        weights = self._weights
+        if weights is None:
+            collected: list[float] = []
+            for _, field, rows in self._parts:
+                collected += field.weights(rows)
+            self._weights = weights = collected
+        return weights
+
+    def positions(self, i: int) -> Sequence[int]:
+        """Ascending positions of the i-th posting, 0 <= i < len(self). A position repeats only if the token did."""
+        part = len(self._parts) - 1
+        while self._parts[part][0] > i:
+            part -= 1
+        before, field, rows = self._parts[part]
+        return field.positions(rows[i - before])
+
+
+class FieldReader:
+    """One field over the whole index.
+
+    Attributes:
+        name: the field.
+        total_length: sum of the lengths of all live documents.
+        average_length: total_length over the number of live documents, 0.0 in an empty index.
+    """
+
+    __slots__ = ("_lengths", "_parts", "_segments", "average_length", "name", "total_length")
+
+    def __init__(self, name: str, segments: list[tuple[int, Segment]], doc_count: int) -> None:
+        self.name = name
+        self._segments = segments
+        self._parts = [(base, part, field) for base, part in segments if (field := part.field(name)) is not None]
+        self._lengths: Sequence[int] | None = None
+        self.total_length = 0
+        for _, segment in segments:
+            lengths = segment.lengths(name)
+            if lengths is not None:
+                total = segment.entry.lengths.get(name, 0)
+                self.total_length += max(0, total - sum(lengths[doc] for doc in segment.deleted))
+        self.average_length = self.total_length / doc_count if doc_count else 0.0
+
+    def postings(self, term: str) -> Postings | None:
+        """The term's postings, None if no live document has it."""
+        text = encode(term)
+        all_docs: list[int] = []
+        parts: list[tuple[int, SegmentField, Sequence[int]]] = []
+        for base, segment, field in self._parts:
+            number = field.find(text)
+            if number < 0:
+                continue
+            all_rows = field.rows(number)
+            rows: Sequence[int] = all_rows
+            docs = field.docs_of(all_rows)
+            deleted = segment.deleted
+            if deleted and not deleted.isdisjoint(docs):
+                rows = [row for row, doc in zip(rows, docs, strict=True) if doc not in deleted]
+                docs = [doc for doc in docs if doc not in deleted]
+                if not docs:
+                    continue
+            parts.append((len(all_docs), field, rows))
+            all_docs += [base + doc for doc in docs] if base else docs
+        return Postings(all_docs, parts) if all_docs else None
+
+    def doc_frequency(self, term: str) -> int:
+        """Number of live documents that have the term."""
+        text, count = encode(term), 0
+        for _, segment, field in self._parts:
+            number = field.find(text)
+            if number >= 0:
+                rows = field.rows(number)
+                count += len(rows)
+                if segment.deleted:
+                    count -= len(segment.deleted.intersection(field.docs_of(rows)))
+        return count
+
+    def terms(self, prefix: str = "") -> Iterator[str]:
+        """Terms that start with `prefix`, each once, by their UTF-8 bytes; some may have no live document left."""
+        start = encode(prefix)
+        runs = [field.texts(field.prefix_range(start)) for _, _, field in self._parts]
+        if len(runs) == 1:
+            return iter(runs[0])
+        return iter(sorted(set().union(*runs)))
+
+    def live_terms(self, prefix: str = "") -> set[str]:
+        """Terms that start with `prefix` and that a live document has."""
+        start = encode(prefix)
+        live: set[str] = set()
+        for _, segment, field in self._parts:
+            numbers = field.prefix_range(start)
+            texts = field.texts(numbers)
+            if segment.deleted:
+                texts = [
+                    text
+                    for number, text in zip(numbers, texts, strict=True)
+                    if not segment.deleted.issuperset(field.docs_of(field.rows(number)))
+                ]
+            live.update(texts)
+        return live
+
+    def has_prefix(self, prefix: str) -> bool:
+        """Whether a term starts with `prefix`."""
+        start = encode(prefix)
+        for _, _, field in self._parts:
+            number = field.ceiling(start)
+            if number < field.term_count and field.term(number).startswith(start):
+                return True
+        return False
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Exact length per global document number, deleted documents included; 0 where a document lacks the field."""
+        lengths = self._lengths
+        if lengths is None:
+            runs: list[Sequence[int]] = []
+            for _, segment in self._segments:
+                run = segment.lengths(self.name)
+                runs.append(bytes(segment.documents) if run is None else run)
+            lengths = runs[0] if len(runs) == 1 else array("Q", [length for run in runs for length in run])
+            self._lengths = lengths
+        return lengths
+
+    def length(self, doc: int) -> int:
+        """Exact number of tokens that count as the document's length in this field."""
+        return self.lengths[doc]
+
+
+class Snapshot:
+    """One generation of an index.
+
+    Attributes:
+        generation: its number; each commit adds one.
+        meta: what commit() was given.
+        doc_count: number of live documents.
+    """
+
+    def __init__(self, folder: str, toc: Toc) -> None:
+        self.folder = folder
+        self.generation = toc.generation
+        self.meta: dict[str, Any] = toc.meta
+        self.doc_count = sum(entry.live for entry in toc.segments)
+        self._closed = False
+        self._fields: dict[str, FieldReader] = {}
+        self._segments: list[tuple[int, Segment]] = []
+        base = 0
+        for entry in toc.segments:
+            self._segments.append((base, Segment(folder, entry)))
+            base += entry.documents
+        self._bases = [base for base, _ in self._segments]
+        self._end = base
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files. What was read before stays usable."""
+        self._closed = True
+        self._fields = {}
+        self._segments = []
+
+    def segments(self) -> list[tuple[int, Segment]]:
+        """The segments, each with the global number of its first document."""
+        if self._closed:
+            raise UsageError(f"the snapshot of {self.folder} is closed; open another one")
+        return self._segments
+
+    def docs(self) -> Iterable[int]:
+        """Global numbers of the live documents, ascending. They are valid within this snapshot only."""
+        if self.doc_count == self._end:
+            return range(self._end)
+        return [
+            base + doc
+            for base, segment in self.segments()
+            for doc in range(segment.documents)
+            if doc not in segment.deleted
+        ]
+
+    def stored_raw(self, doc: int) -> bytes:
+        """The stored object as JSON bytes.
+
+        Raises:
+            IndexError: there is no document of that number.
+        """
+        segments = self.segments()
+        if not 0 <= doc < self._end:
+            raise IndexError(f"no document {doc}")
+        base, segment = segments[locate(self._bases, doc)]
+        return segment.stored(doc - base)
+
+    def stored(self, doc: int) -> dict[str, Any]:
+        """The stored object, decoded anew at each call."""
+        data = self.stored_raw(doc)
+        try:
+            stored = json.loads(data.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            stored = None
+        if type(stored) is not dict:
+            raise damaged(self.folder, f"the stored object of document {doc} is not a JSON object")
+        return stored
+
+    def doc_of(self, doc_id: str) -> int | None:
+        """Number of the live document of that id, None if there is none."""
+        postings = self.field(ID_FIELD).postings(doc_id)
+        return None if postings is None else postings.docs[-1]
+
+    def ids(self, prefix: str = "") -> list[str]:
+        """Ids of live documents that start with `prefix`, by their UTF-8 bytes."""
+        return sorted(self.field(ID_FIELD).live_terms(prefix))
+
+    def field(self, name: str) -> FieldReader:
+        """The field of that name; one without terms if no document has it."""
+        reader = self._fields.get(name)
+        if reader is None:
+            reader = FieldReader(name, self.segments(), self.doc_count)
+            self._fields[name] = reader
+        return reader
+
+
+def open_snapshot(folder: str | os.PathLike[str]) -> Snapshot:
+    """Open the current generation.
+
+    A commit may remove the files between reading the table of contents and opening them; then the new table is read.
+
+    Raises:
+        IndexMissingError: there is no index in the folder.
+        IndexDamagedError: what is there cannot be read, is of another version, or contradicts itself.
+    """
+    folder = os.fspath(folder)
+    for _ in range(_OPEN_ATTEMPTS):
+        toc = read_toc(folder)
+        try:
+            return Snapshot(folder, toc)
+        except FileNotFoundError as error:
+            missing = os.path.basename(str(error.filename))
+            if read_generation(folder) == toc.generation:
+                raise damaged(folder, f"{missing} is missing") from None
+            time.sleep(_RETRY_S)
+    raise IndexDamagedError(f"{os.path.join(folder, TOC_NAME)} changes faster than it can be read; try again")

@@ -1,0 +1,262 @@
+"""The table of contents: which segment files make up the current generation, and the atomic switch to the next one.
+
+`toc.json` is one JSON object whose first member is the CRC-32 of every byte after it. `toc.prev.json` is the table it
+replaced; the files either of them names are kept, so that a reader between "read the table" and "open the files"
+survives one whole commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+
+from papersearch.errors import IndexDamagedError, IndexMissingError
+from papersearch.index.flatfile import MAGIC, damaged, open_regular
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+FORMAT = 1
+"""Version of everything in an index folder; any change that an older reader would misread raises it."""
+TOC_NAME = "toc.json"
+PREVIOUS_NAME = "toc.prev.json"
+TEMPORARY_NAME = "toc.json.tmp"
+LOCK_NAME = "lock"
+DOCUMENTS, INVERTED = "doc", "inv"
+"""Extensions of the two files of a segment."""
+SEGMENT_ID_LENGTH = 16
+MAX_TOC_BYTES = 1 << 28
+
+_ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyz")
+_CRC_START = b'{"crc32":"'
+_CRC_END = len(_CRC_START) + 8
+
+
+def is_segment_id(text: object) -> bool:
+    """Whether the text can be a segment's id, and so is safe in a file name."""
+    return isinstance(text, str) and len(text) == SEGMENT_ID_LENGTH and _ID_CHARACTERS.issuperset(text)
+
+
+class SegmentEntry:
+    """What the table says about one segment. `deleted` belongs to the table: segment files never change."""
+
+    __slots__ = ("deleted", "documents", "files", "lengths", "segment_id")
+
+    def __init__(
+        self,
+        segment_id: str,
+        documents: int,
+        deleted: frozenset[int] = frozenset(),
+        lengths: dict[str, int] | None = None,
+        files: dict[str, tuple[int, int]] | None = None,
+    ) -> None:
+        self.segment_id = segment_id
+        self.documents = documents
+        self.deleted = deleted
+        self.lengths = lengths or {}
+        """Sum of a field's lengths over all documents, the deleted ones included."""
+        self.files = files or {}
+        """Extension -> (size in bytes, CRC-32 of the file's directory)."""
+
+    @property
+    def live(self) -> int:
+        """Number of documents that are not deleted."""
+        return self.documents - len(self.deleted)
+
+    def file_names(self) -> list[str]:
+        """Names of the segment's files."""
+        return [f"{self.segment_id}.{extension}" for extension in self.files]
+
+
+class Toc:
+    """One generation of an index."""
+
+    __slots__ = ("generation", "meta", "segments")
+
+    def __init__(self, generation: int, segments: list[SegmentEntry], meta: dict[str, Any]) -> None:
+        self.generation = generation
+        self.segments = segments
+        self.meta = meta
+
+    def file_names(self) -> set[str]:
+        """Names of all segment files of this generation."""
+        return {name for segment in self.segments for name in segment.file_names()}
+
+    def to_bytes(self) -> bytes:
+        """The file's content. `generation` stands early, so that read_generation() need not parse the rest.
+
+        Raises:
+            TypeError, ValueError: `meta` is not JSON.
+        """
+        content = {
+            "format": FORMAT,
+            "generation": self.generation,
+            "segments": [
+                {
+                    "id": segment.segment_id,
+                    "documents": segment.documents,
+                    "deleted": sorted(segment.deleted),
+                    "lengths": segment.lengths,
+                    "files": {
+                        extension: {"size": size, "crc32": crc32} for extension, (size, crc32) in segment.files.items()
+                    },
+                }
+                for segment in self.segments
+            ],
+            "meta": self.meta,
+        }
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        rest = b'",' + text[1:].encode("utf-8", "surrogatepass")
+        return _CRC_START + b"%08x" % zlib.crc32(rest) + rest
+
+
+def _natural(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _segment_of(raw: Any) -> SegmentEntry | None:
+    """The entry a JSON value stands for, None if it is not one."""
+    documents, deleted, lengths, files = raw["documents"], raw["deleted"], raw["lengths"], raw["files"]
+    good = (
+        is_segment_id(raw["id"])
+        and _natural(documents)
+        and type(deleted) is list
+        and all(type(doc) is int and 0 <= doc < documents for doc in deleted)
+        and type(lengths) is dict
+        and all(map(_natural, lengths.values()))
+        and type(files) is dict
+        and files.keys() == {DOCUMENTS, INVERTED}
+        and all(_natural(file["size"]) and _natural(file["crc32"]) for file in files.values())
+    )
+    if not good:
+        return None
+    sizes = {extension: (file["size"], file["crc32"]) for extension, file in files.items()}
+    return SegmentEntry(raw["id"], documents, frozenset(deleted), lengths, sizes)
+
+
+def _read_bytes(folder: str, name: str, limit: int = -1) -> bytes:
+    path = os.path.join(folder, name)
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_TOC_BYTES:
+                raise damaged(path, "far too large")
+            return file.read(limit)
+    except FileNotFoundError:
+        raise IndexMissingError(f"there is no index in {folder}; run: papersearch index") from None
+    except OSError as error:
+        raise damaged(path, f"cannot be read ({error.strerror})") from None
+
+
+def read_toc(folder: str, name: str = TOC_NAME) -> Toc:
+    """Read and check the table of contents.
+
+    Raises:
+        IndexMissingError: there is none.
+        IndexDamagedError: it is not one, of another version, or was changed.
+    """
+    data, path = _read_bytes(folder, name), os.path.join(folder, name)
+    try:
+        raw = json.loads(data.decode("utf-8", "surrogatepass"))
+        version = raw["format"]
+        if type(version) is int and version != FORMAT:
+            raise damaged(path, f"format version {version}, and this program reads version {FORMAT}")
+        if data[:_CRC_END] != _CRC_START + b"%08x" % zlib.crc32(data[_CRC_END:]):
+            raise damaged(path, "fails its checksum")
+        segments = [_segment_of(segment) for segment in raw["segments"]]
+        generation, meta = raw["generation"], raw["meta"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise damaged(path, "not a table of contents, or cut short") from None
+    if type(version) is not int or not _natural(generation) or type(meta) is not dict or None in segments:
+        raise damaged(path, "makes no sense")
+    return Toc(generation, [segment for segment in segments if segment is not None], meta)
+
+
+def read_generation(folder: str | os.PathLike[str]) -> int | None:
+    """Number of the current generation, None where there is no index; reads one small piece of one file.
+
+    Raises:
+        IndexDamagedError: what stands there is no table of contents.
+    """
+    folder = os.fspath(folder)
+    try:
+        head = _read_bytes(folder, TOC_NAME, 128)
+        before, _, after = head[_CRC_END:].partition(b'"generation":')
+        digits, comma, _ = after.partition(b",")
+        if before == b'","format":%d,' % FORMAT and comma and digits.isdigit():
+            return int(digits)
+        return read_toc(folder).generation
+    except IndexMissingError:
+        return None
+
+
+def sync_folder(folder: str) -> None:
+    """Make renames and new names in the folder durable (a no-op where folders cannot be synced)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(folder: str, name: str, data: bytes) -> None:
+    temporary = os.path.join(folder, TEMPORARY_NAME)
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
+    with open(temporary, "xb") as file:  # never through a link that someone left there
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, os.path.join(folder, name))
+
+
+def publish(folder: str, toc: Toc) -> None:
+    """Make `toc` the current generation; its new segment files are written but not yet synced.
+
+    Every step leaves either the old or the new generation whole: files, folder, previous table, table, folder; only
+    then are files removed that neither table names.
+
+    Raises:
+        OSError: the old generation is still current.
+        TypeError, ValueError: `toc.meta` is not JSON; likewise.
+    """
+    data = toc.to_bytes()
+    try:
+        current: Toc | None = read_toc(folder)
+        previous_data = _read_bytes(folder, TOC_NAME)
+    except (IndexMissingError, IndexDamagedError):
+        current, previous_data = None, b""
+    for name in sorted(toc.file_names() - (current.file_names() if current else set())):
+        with open(os.path.join(folder, name), "r+b") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+    if current is not None:
+        _replace(folder, PREVIOUS_NAME, previous_data)
+    _replace(folder, TOC_NAME, data)
+    sync_folder(folder)
+    remove_unused(folder, toc.file_names() | (current.file_names() if current else set()))
+
+
+def remove_unused(folder: str, keep: Iterable[str]) -> None:
+    """Delete segment files, whole or begun, that no table names. Nothing else is touched."""
+    kept = set(keep)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        stem, _, extension = name.partition(".")
+        if name in kept or not is_segment_id(stem) or extension not in (DOCUMENTS, INVERTED):
+            continue
+        path = os.path.join(folder, name)
+        try:
+            with os.fdopen(open_regular(path), "rb") as file:
+                begun = file.read(len(MAGIC))
+            if MAGIC.startswith(begun):  # an empty file is one whose writer was killed at once
+                os.unlink(path)
+        except (OSError, IndexDamagedError):
+            continue  # still mapped by a reader (Windows), or not ours to touch: the next commit tries again

@@ -1,0 +1,109 @@
+"""The full check of an index folder: every byte against its checksum, every structure against its rules.
+
+Opening an index checks what can be checked in constant time, reading checks what it touches; this reads everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from math import isfinite
+
+from papersearch.errors import IndexDamagedError, IndexMissingError
+from papersearch.index.builder import POSITION_LIMIT
+from papersearch.index.reader import ID_FIELD, Snapshot, open_snapshot
+from papersearch.index.segment import Segment, SegmentField
+
+
+def verify(folder: str | os.PathLike[str]) -> list[str]:
+    """What is wrong with the current generation, one line each; empty if all is well."""
+    try:
+        with open_snapshot(folder) as snapshot:
+            return list(_problems(snapshot))
+    except (IndexMissingError, IndexDamagedError) as error:
+        return [str(error)]
+
+
+def _problems(snapshot: Snapshot) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for _, segment in snapshot.segments():
+        name = segment.entry.segment_id
+        for file in segment.files.values():
+            for section in file.failed_checksums():
+                yield f"{file.path}: section {section} fails its checksum"
+        for part in (_stored_problems, _length_problems, _field_problems):
+            try:
+                for problem in part(segment):
+                    yield f"segment {name}: {problem}"
+            except IndexDamagedError as error:
+                yield str(error)
+        try:
+            for doc, ids in enumerate(_ids_by_document(segment)):
+                if doc in segment.deleted:
+                    continue
+                if len(ids) != 1:
+                    yield f"segment {name}: document {doc} has {len(ids)} ids"
+                for doc_id in ids:
+                    if doc_id in owners:
+                        yield f"segment {name}: the id {doc_id!r} of document {doc} is also in {owners[doc_id]}"
+                    owners[doc_id] = f"segment {name}"
+        except IndexDamagedError as error:
+            yield str(error)
+
+
+def _stored_problems(segment: Segment) -> Iterator[str]:
+    for doc in range(segment.documents):
+        try:
+            good = type(json.loads(segment.stored(doc).decode("utf-8", "surrogatepass"))) is dict
+        except (ValueError, RecursionError):
+            good = False
+        if not good:
+            yield f"the stored object of document {doc} is not a JSON object"
+
+
+def _length_problems(segment: Segment) -> Iterator[str]:
+    totals = {name: sum(column) for name in segment.length_names() if (column := segment.lengths(name)) is not None}
+    if totals != segment.entry.lengths:
+        yield "the sums of the lengths are not those of the table of contents"
+
+
+def _field_problems(segment: Segment) -> Iterator[str]:
+    for name in segment.field_names:
+        field = segment.field(name)
+        if field is not None:
+            for problem in _posting_problems(field):
+                yield f"field {name}: {problem}"
+
+
+def _posting_problems(field: SegmentField) -> Iterator[str]:
+    numbers = range(field.term_count)
+    if any(end < start for start, end in pairwise(field.term_start)):
+        yield "the bounds of its terms do not ascend"
+        return
+    terms = field.terms(numbers)
+    field.texts(numbers)  # raises where a term is not UTF-8
+    if any(second <= first for first, second in pairwise(terms)):
+        yield "its terms do not ascend"
+    for number in numbers:
+        rows = field.rows(number)
+        docs = field.docs_of(rows)
+        if any(second <= first for first, second in pairwise(docs)):
+            yield f"the documents of term {terms[number]!r} do not ascend"
+        if not all(weight > 0 and isfinite(weight) for weight in field.weights(rows)):
+            yield f"a weight of term {terms[number]!r} is not a positive number"
+        for row in rows if field.positional else ():
+            positions = field.positions(row)
+            if positions[-1] >= POSITION_LIMIT or any(second < first for first, second in pairwise(positions)):
+                yield f"the positions of term {terms[number]!r} make no sense"
+
+
+def _ids_by_document(segment: Segment) -> list[list[str]]:
+    ids: list[list[str]] = [[] for _ in range(segment.documents)]
+    field = segment.field(ID_FIELD)
+    if field is not None:
+        for number, doc_id in enumerate(field.texts(range(field.term_count))):
+            for doc in field.docs_of(field.rows(number)):
+                ids[doc].append(doc_id)
+    return ids

@@ -1,0 +1,181 @@
+"""IndexWriter: documents in, a new generation out.
+
+with IndexWriter("index") as writer:
+    writer.add(Document("a1", tokens={"text": [("attention", 0, 3.0)]}, stored={"title": "Attention"}))
+    writer.commit({"corpus": "notes"})
+
+Readers go on with the generation they have; whoever opens the folder sees the old one or the new one, also when the
+writer is killed at any moment. Importing this module imports no Whoosh; creating a writer does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from papersearch import fields
+from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
+from papersearch.index.builder import json_bytes
+from papersearch.index.lock import WriteLock, folder_error
+from papersearch.index.reader import Snapshot, open_snapshot
+from papersearch.index.toc import PREVIOUS_NAME, Toc, read_toc
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from papersearch.index.codec import FlatSegment
+
+
+class Document(NamedTuple):
+    """What is indexed as one unit. No default is ever changed: the empty dicts only stand for "none"."""
+
+    id: str
+    """Unique among the documents of an index; adding another document of the same id replaces this one."""
+    tokens: dict[str, list[tuple[str, int, float]]] = {}  # noqa: RUF012
+    """Field with positions -> (term, position in [0, 2**31), boost > 0) in any order. Several tokens may share a
+    position; the boosts of a term's tokens are summed."""
+    lengths: dict[str, int] = {}  # noqa: RUF012
+    """Field -> length that counts for BM25, where it is not the number of tokens."""
+    keywords: dict[str, list[str]] = {}  # noqa: RUF012
+    """Exact field -> whole values."""
+    stored: dict[str, Any] = {}  # noqa: RUF012
+    """What a hit shows: JSON."""
+
+
+class IndexWriter:
+    """Adds and removes documents under the folder's write lock; nothing is visible before commit().
+
+    A context manager. Leaving it without commit() leaves the index as it was.
+
+    Args:
+        folder: the index folder; it is created if missing.
+        lock_timeout_s: seconds to wait for another writer.
+        fresh: start from nothing, whatever the folder holds, even if that is damaged. The old generation stays
+            current until commit().
+
+    Raises:
+        IndexBusyError: another process is writing.
+        IndexReadOnlyError: the folder cannot be written.
+        IndexDamagedError: the index cannot be read, and `fresh` is not given.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, lock_timeout_s: float = 10.0, fresh: bool = False) -> None:
+        from papersearch.index import codec
+
+        self.folder = os.fspath(folder)
+        self._base: Snapshot | None = None
+        self._lock: WriteLock | None = WriteLock(self.folder, lock_timeout_s)
+        try:
+            if fresh:
+                toc = Toc(_last_generation(self.folder), [], {})
+            else:
+                try:
+                    self._base = open_snapshot(self.folder)
+                    toc = read_toc(self.folder)
+                except IndexMissingError:
+                    toc = Toc(0, [], {})
+            self._segments = codec.FlatSegmentWriter(codec.FlatIndex(self.folder, codec.index_schema(), toc))
+        except BaseException:
+            self._release()
+            raise
+        self._added: dict[str, tuple[FlatSegment, int]] = {}
+        self._removed: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.abort()
+
+    def _release(self) -> None:
+        if self._base is not None:
+            self._base.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    def _check_open(self) -> None:
+        if self._lock is None:
+            raise UsageError(f"this writer of {self.folder} is finished; open another one")
+
+    def add(self, document: Document) -> None:
+        """Add a document, in the place of one of the same id if there is one.
+
+        Raises:
+            UsageError: something in it cannot be indexed; nothing was changed.
+        """
+        self._check_open()
+        stored = json_bytes(document.stored, "the stored object of a document")
+        lengths = {name: len(tokens) for name, tokens in document.tokens.items()} | document.lengths
+        for name, length in lengths.items():
+            if not 0 <= length < 1 << 32:
+                raise UsageError(f"length {length} of field {name!r} is out of range")
+        if not document.id or fields.ID in document.keywords:
+            raise UsageError("a document needs an id, and only one")
+        exact = {fields.ID: [document.id], **{name: values for name, values in document.keywords.items() if values}}
+        if not all(isinstance(value, str) for values in exact.values() for value in values):
+            raise UsageError(f"a value of an exact field of document {document.id!r} is not text")
+        try:
+            place = self._segments.add_tokens(document.tokens, lengths, stored, exact)
+        except OSError as error:
+            self.abort()
+            raise folder_error(self.folder, error) from None
+        self.remove(document.id)
+        self._added[document.id] = place
+
+    def remove(self, doc_id: str) -> bool:
+        """Remove the document of that id; whether there was one."""
+        self._check_open()
+        place = self._added.pop(doc_id, None)
+        if place is not None:
+            segment, number = place
+            segment.delete_document(number)
+            return True
+        committed = self._base.doc_of(doc_id) if self._base is not None else None
+        if committed is None or committed in self._removed:
+            return False
+        self._removed.add(committed)
+        self._segments.delete_document(committed)
+        return True
+
+    def commit(self, meta: dict[str, Any]) -> int:
+        """Make the changes the current generation; its number. The writer is finished.
+
+        Args:
+            meta: JSON that goes with the generation; Snapshot.meta shows it.
+
+        Raises:
+            IndexFolderError: it could not be written; the old generation is still current.
+            UsageError: `meta` is not JSON; the writer is still open.
+        """
+        self._check_open()
+        json_bytes(meta, "the meta data of the index")
+        self._segments.meta = meta
+        generation: int = self._segments.generation
+        try:
+            self._segments.commit()
+        except OSError as error:
+            self.abort()
+            raise folder_error(self.folder, error) from None
+        self._release()
+        return generation
+
+    def abort(self) -> None:
+        """Forget all changes. Does nothing on a writer that is finished."""
+        if self._lock is None:
+            return
+        try:
+            self._segments.cancel()
+        finally:
+            self._release()
+
+
+def _last_generation(folder: str) -> int:
+    """The highest generation number the folder knows of; readers take a lower one for an older one."""
+    generations = [0]
+    for name in (None, PREVIOUS_NAME):
+        try:
+            generations.append((read_toc(folder) if name is None else read_toc(folder, name)).generation)
+        except (IndexMissingError, IndexDamagedError):
+            continue
+    return max(generations)
