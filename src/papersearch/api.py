@@ -1,0 +1,353 @@
+"""The library's front: an index over a corpus that builds, refreshes and answers. Reads no argv and no environment."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from papersearch.errors import (
+    CorpusError,
+    IndexBusyError,
+    IndexDamagedError,
+    IndexMissingError,
+    IndexReadOnlyError,
+    UsageError,
+)
+from papersearch.fields import FACETS, FIELDS, zone
+from papersearch.index.reader import Snapshot, open_snapshot
+from papersearch.index.update import identity, stale_files
+from papersearch.paper import Paper
+from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_years
+from papersearch.results import Changes, FacetCounts, Hit, Results, Status
+from papersearch.search import Answer, Found, IndexSearcher, Request
+from papersearch.snippets import excerpt
+
+if TYPE_CHECKING:
+    from papersearch.files import Notice
+
+PathLike = str | os.PathLike[str]
+
+REFRESH_LOCK_S = 0.2
+"""How long a search waits for another writer before it answers from the last finished build."""
+BUILD_LOCK_S = 10.0
+
+
+def _roots(corpus: PathLike | Sequence[PathLike]) -> list[Path]:
+    paths = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
+    return [Path(path) for path in paths]
+
+
+class _Generation:
+    """One snapshot with what is derived from it. Never changes once made."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.places: dict[str, list[Any]] = snapshot.meta.get("places", {})
+        self.labels: dict[str, dict[str, str]] = snapshot.meta.get("labels", {})
+        self._order: dict[int, int] | None = None
+        self.searcher = IndexSearcher(snapshot, self.order_of)
+
+    def order_of(self, doc: int) -> tuple[object, ...]:
+        """Where the document stands in reading order."""
+        if self._order is None:
+            docs = (self.snapshot.doc_of(paper_id) for paper_id in self.places)
+            self._order = {doc: n for n, doc in enumerate(docs) if doc is not None}
+        return (self._order.get(doc, len(self._order)), doc)
+
+    def paper(self, doc: int) -> Paper:
+        stored = self.snapshot.stored(doc)
+        try:
+            path, line, end_line, _ = self.places[stored["id"]]
+            return Paper.from_stored(stored, path, line, end_line)
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexDamagedError(
+                f"{self.snapshot.folder}: document {doc} is not what was stored ({type(error).__name__}); "
+                "run papersearch index --rebuild"
+            ) from None
+
+
+class Index:
+    """An open index. Safe to share by threads; every search sees one finished generation. Use as a context manager."""
+
+    def __init__(self, roots: Sequence[Path], folder: Path, snapshot: Snapshot, notices: Sequence[str]) -> None:
+        """Not for callers: use open_index()."""
+        self._roots = list(roots)
+        self._folder = folder
+        self._now = _Generation(snapshot)
+        self._notices = tuple(notices)
+        self._lock = threading.Lock()
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        category: str | Sequence[str] = (),
+        venue: str | Sequence[str] = (),
+        org: str | Sequence[str] = (),
+        year: str | int | Sequence[str | int] = (),
+        sort: str = "score",
+        limit: int | None = 10,
+        offset: int = 0,
+        strict: bool = False,
+        facets: bool | Iterable[str] = False,
+    ) -> Results:
+        """Ranked search. Without words it lists everything that the filters admit, in reading order.
+
+        Values of one filter are alternatives, filters of different fields must all hold. `year` takes 2022,
+        "2019..2021", "2021..", "..2017". `sort`: score, year, -year, title, venue. `limit=None` returns all.
+        `strict` answers only what matches every word. Raises UsageError for a bad year, sort or number.
+        """
+        started = time.perf_counter()
+        now = self._now
+        if not isinstance(query, str):
+            raise UsageError(f"a query is a string, not {type(query).__name__}")
+        if sort not in SORTS:
+            raise UsageError(f"no order {sort!r}; use one of {', '.join(SORTS)}")
+        if (limit is not None and limit < 0) or offset < 0:
+            raise UsageError("limit and offset are numbers from 0 on")
+        given = {"category": _values(category), "venue": _values(venue), "org": _values(org), "year": _values(year)}
+        names = self._facet_names(FACETS if facets is True else facets or ())
+        request = Request(parse_query(query), _filters(given), sort, limit, offset, strict, names)
+        answer = now.searcher.search(request)
+        hits = tuple(self._hit(now, answer, found, offset + n) for n, found in enumerate(answer.found, 1))
+        return Results(
+            query=query,
+            filters={name: values for name, values in given.items() if values},
+            stage=answer.stage,
+            total=answer.total,
+            hits=hits,
+            notices=tuple(answer.notices),
+            facets=_facet_counts(now, answer),
+            took_ms=(time.perf_counter() - started) * 1000,
+        )
+
+    def _hit(self, now: _Generation, answer: Answer, found: Found, rank: int) -> Hit:
+        paper = now.paper(found.doc)
+        matched, terms = _matched(now.searcher, answer, found.doc)
+        cut = excerpt(paper, terms)
+        score = round(found.score, 6)
+        return Hit(rank, score, paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, matched)
+
+    def get(self, paper_id: str) -> Paper:
+        """The paper of that id, or of the only id that begins so. Raises UsageError naming the candidates."""
+        now = self._now
+        wanted = paper_id.strip().lower()
+        doc = now.snapshot.doc_of(wanted) if wanted else None
+        if doc is None:
+            candidates = now.snapshot.ids(wanted) if wanted else []
+            if not candidates:
+                raise UsageError(f"no paper has the id {paper_id!r}; `papersearch list` shows all ids")
+            if len(candidates) > 1:
+                shown = ", ".join(candidates[:5]) + (", …" if len(candidates) > 5 else "")
+                raise UsageError(f"{len(candidates)} papers have ids that begin with {paper_id!r}: {shown}")
+            doc = now.snapshot.doc_of(candidates[0])
+        assert doc is not None
+        return now.paper(doc)
+
+    def papers(self) -> list[Paper]:
+        """All papers in reading order."""
+        now = self._now
+        docs = sorted(now.snapshot.docs(), key=now.order_of)
+        return [now.paper(doc) for doc in docs]
+
+    def facets(self, fields: Iterable[str] = ()) -> FacetCounts:
+        """Values and counts of the given facet fields (all of them if none is given). Raises UsageError."""
+        names = self._facet_names(fields) or FACETS
+        now = self._now
+        return _facet_counts(now, now.searcher.search(Request(parse_query(""), limit=0, facets=names)))
+
+    def _facet_names(self, fields: Iterable[str]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(fields))
+        for name in names:
+            if name not in FACETS:
+                raise UsageError(f"no facet field {name!r}; use one of {', '.join(FACETS)}")
+        return names
+
+    def refresh(self) -> Changes:
+        """Look whether the corpus changed and index what did. Raises IndexBusyError while another process writes."""
+        from papersearch.index.update import update
+
+        with self._lock:
+            changes = update(self._roots, self._folder, lock_timeout_s=BUILD_LOCK_S)
+            self._now = _Generation(open_snapshot(self._folder))
+            return changes
+
+    def status(self) -> Status:
+        """What is indexed, and whether it is what lies on disk now."""
+        return _status(self._roots, self._folder, self._now.snapshot)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What opening had to tell: files skipped or read in another encoding, a refresh that could not be done."""
+        return self._notices
+
+    def close(self) -> None:
+        """Let go of the files. Papers and results already returned stay as they are."""
+        self._now.snapshot.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_index(
+    corpus: PathLike | Sequence[PathLike] = "corpus", index: PathLike = "index", *, refresh: bool = True
+) -> Index:
+    """Open the index of a corpus, building it if there is none and refreshing it if the notes changed.
+
+    With `refresh=False` the last finished build answers as it is (IndexMissingError if there is none). Where the
+    index folder cannot be written, an existing index is used as it is and a notice says so. A missing or empty corpus
+    never erases an index: CorpusError where there is no index to answer from, else a notice.
+    """
+    roots, folder = _roots(corpus), Path(index)
+    snapshot: Snapshot | None = None
+    notices: list[str] = []
+    damage: IndexDamagedError | None = None
+    try:
+        snapshot = open_snapshot(folder)
+    except IndexMissingError:
+        if not refresh:
+            raise
+    except IndexDamagedError as error:
+        if not refresh:
+            raise
+        damage = error
+        notices.append(f"{str(error).split(';')[0]}; it was built anew")
+    if refresh:
+        try:
+            if snapshot is None or snapshot.meta.get("identity") != identity() or stale_files(snapshot, roots):
+                from papersearch.index.update import update
+
+                update(roots, folder, lock_timeout_s=REFRESH_LOCK_S if snapshot else BUILD_LOCK_S)
+                snapshot = open_snapshot(folder)
+        except (IndexBusyError, IndexReadOnlyError, CorpusError) as error:
+            if snapshot is None:
+                raise damage or error from None
+            notices.append(f"{error}; answered from the last finished build")
+    assert snapshot is not None
+    notices += [str(line) for key in ("skipped", "warnings") for line in snapshot.meta.get(key, [])]
+    return Index(roots, folder, snapshot, notices)
+
+
+def build_index(
+    corpus: PathLike | Sequence[PathLike],
+    index: PathLike,
+    *,
+    rebuild: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Changes:
+    """Index what changed (everything with `rebuild`) and switch to the new generation in one step.
+
+    `dry_run` only says what would change. `progress(done, total)` is called as papers are analysed. Raises
+    CorpusError, IndexBusyError, IndexReadOnlyError.
+    """
+    from papersearch.index.update import update
+
+    return update(
+        _roots(corpus), Path(index), rebuild=rebuild, dry_run=dry_run, progress=progress, lock_timeout_s=BUILD_LOCK_S
+    )
+
+
+def index_status(corpus: PathLike | Sequence[PathLike], index: PathLike) -> Status:
+    """The state of an index without building or refreshing it; `built` is False where there is none."""
+    roots, folder = _roots(corpus), Path(index)
+    try:
+        with open_snapshot(folder) as snapshot:
+            return _status(roots, folder, snapshot)
+    except IndexMissingError:
+        return Status(tuple(map(str, roots)), str(folder), built=False, stale=True)
+
+
+def check_corpus(corpus: PathLike | Sequence[PathLike]) -> list[Notice]:
+    """Lint of the digest: broken links, headings without venue or year, duplicate papers, suspicious venues.
+
+    Raises CorpusError if the corpus does not exist.
+    """
+    from papersearch.lint import check
+
+    return check(_roots(corpus))
+
+
+def _status(roots: Sequence[Path], folder: Path, snapshot: Snapshot) -> Status:
+    try:
+        stale = stale_files(snapshot, roots)
+    except CorpusError:
+        stale = [str(root) for root in roots if not root.exists()]
+    size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+    papers = sum(not paper_id.startswith("note") for paper_id in snapshot.meta.get("places", {}))
+    return Status(
+        corpus=tuple(str(root) for root in roots),
+        index=str(folder),
+        built=True,
+        stale=bool(stale) or snapshot.meta.get("identity") != identity(),
+        papers=papers,
+        files=len(snapshot.meta.get("files", [])),
+        generation=snapshot.generation,
+        built_at=str(snapshot.meta.get("built_at", "")),
+        bytes=size,
+        stale_files=tuple(stale),
+    )
+
+
+def _values(given: str | int | Sequence[str | int]) -> list[str]:
+    if isinstance(given, (str, int)):
+        return [str(given)] if str(given).strip() else []
+    return [str(value) for value in given if str(value).strip()]
+
+
+def _filters(given: dict[str, list[str]]) -> tuple[Node, ...]:
+    """Filter clauses from a caller's arguments. Raises UsageError for a bad year."""
+    clauses: list[Node] = []
+    for name, values in given.items():
+        if not values:
+            continue
+        if name == "year":
+            try:
+                clauses.append(Years(tuple(parse_years(part) for value in values for part in value.split(","))))
+            except ValueError as error:
+                raise UsageError(f"year: {error}") from None
+        else:
+            clauses.append(Exact(name, tuple(dict.fromkeys(values))))
+    return tuple(clauses)
+
+
+def _facet_counts(now: _Generation, answer: Answer) -> FacetCounts:
+    """Counts by value as written, most frequent first; years newest first."""
+    counts: FacetCounts = {}
+    for name, by_value in answer.facets.items():
+        labels = now.labels.get(name, {})
+        rows = [(labels.get(value, value), n) for value, n in by_value.items()]
+        if name == "year":
+            counts[name] = sorted(rows, reverse=True)
+        else:
+            counts[name] = sorted(rows, key=lambda row: (-row[1], row[0].casefold()))
+    return counts
+
+
+def _matched(searcher: IndexSearcher, answer: Answer, doc: int) -> tuple[dict[str, list[str]], list[str]]:
+    """(zone → words of the query found there, all index terms that matched), for one document."""
+    zones: dict[str, list[str]] = {}
+    terms: list[str] = []
+    for matcher in answer.matchers:
+        for form in matcher.forms:
+            found = searcher.places(form, doc, matcher.zone)
+            if not found:
+                continue
+            terms += searcher.shown_terms(form)
+            for name in FIELDS:
+                low, high = zone(name)
+                if any(low <= position < high for position in found):
+                    words = zones.setdefault(name, [])
+                    if matcher.text and matcher.text not in words:
+                        words.append(matcher.text)
+    return zones, list(dict.fromkeys(terms))

@@ -1,0 +1,628 @@
+"""The command line: argv, environment and terminal → library → render → exit code.
+
+Starting up is most of what a query costs, so only click and what it imports itself are imported here; each command
+imports what it needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from papersearch import __version__
+
+if TYPE_CHECKING:
+    from papersearch.api import Index
+    from papersearch.render.screen import Screen
+    from papersearch.results import Results
+
+FOUND, NOTHING, WRONG, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: found or done; nothing found; wrong use or an error; Ctrl-C (128 + SIGINT)."""
+
+FORMATS = ("text", "json", "jsonl", "csv", "bibtex", "paths")
+SORTS = ("score", "year", "-year", "title", "venue")
+DEBUG_VARIABLE = "PAPERSEARCH_DEBUG"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_NUMBER = re.compile(r"=?[-+]?\d*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class Program(click.Group):
+    """The whole command line. However it is started, it ends with one of four exit codes and never with a traceback."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = False,
+        **extra: Any,
+    ) -> Any:
+        """Run one command. `pre*` and `~` are words of a query, so nothing is expanded, not even on Windows."""
+        name = prog_name or "papersearch"
+        _speak_utf8()
+        if os.environ.get(complete_var or "_PAPERSEARCH_COMPLETE"):
+            return super().main(
+                args, name, complete_var, standalone_mode, windows_expand_args=windows_expand_args, **extra
+            )
+        code = self._run(name, list(sys.argv[1:] if args is None else args), extra)
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:
+            _discard_output()
+            if not isinstance(error, BrokenPipeError):
+                code = _fail(f"cannot write the answer ({error.strerror}); make room or write elsewhere")
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+    def _run(self, name: str, args: list[str], extra: dict[str, Any]) -> int:
+        from papersearch.errors import PapersearchError
+
+        try:
+            with self.make_context(name, args, **extra) as context:
+                code = self.invoke(context)
+                return code if isinstance(code, int) else FOUND
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        except click.UsageError as error:
+            help_of = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            return _fail(error.format_message().rstrip(".") + help_of)
+        except click.ClickException as error:
+            return _fail(error.format_message())
+        except PapersearchError as error:
+            return _fail(str(error))
+        except BrokenPipeError:
+            _discard_output()
+            return FOUND
+        except (KeyboardInterrupt, click.Abort):
+            return INTERRUPTED
+        except Exception as error:
+            return _fail_unexpectedly(error)
+
+
+def _fail(message: str) -> int:
+    with contextlib.suppress(OSError):  # where standard error is closed, the exit code has to do
+        _say(message)
+    return WRONG
+
+
+def _fail_unexpectedly(error: Exception) -> int:
+    if os.environ.get(DEBUG_VARIABLE):
+        import traceback
+
+        traceback.print_exc()
+        return WRONG
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return _fail(f"{error.filename}: {error.strerror}")
+    return _fail(f"internal error: {type(error).__name__}: {error}; please report it")
+
+
+def _speak_utf8() -> None:
+    """Notes are in any script and names of files in any bytes: no locale may keep them from being written."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _discard_output() -> None:
+    """Nobody reads our output any more: what is still buffered must not fail when the interpreter flushes it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(message: str) -> None:
+    """One line on standard error."""
+    from papersearch.render.screen import line
+
+    click.echo(f"papersearch: {line(' '.join(message.split()))}", err=True)
+
+
+def _say_all(notices: Sequence[str]) -> None:
+    for notice in notices:
+        _say(notice)
+
+
+def _write(text: str) -> None:
+    """Data on standard output. Colours are in the text only where they were asked for, so none is taken out."""
+    click.echo(text, nl=False, color=True)
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
+
+
+def _columns() -> int:
+    with contextlib.suppress(KeyError, ValueError):
+        return int(os.environ["COLUMNS"]) or 80
+    with contextlib.suppress(OSError, ValueError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    return 80
+
+
+def _screen(color: str = "auto") -> Screen:
+    """What standard output can show."""
+    from papersearch.render.screen import Screen
+
+    columns = _columns() if _is_terminal(sys.stdout) else None
+    plain = columns is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Screen(columns, color == "always" or (color == "auto" and not plain))
+
+
+# ---- where corpus and index are
+
+
+class _Located:
+    """The corpus and the index of one command, and how the paths of that corpus are spelled for the user."""
+
+    def __init__(self, corpus: Sequence[str], index: str | None) -> None:
+        from papersearch.settings import find_places
+
+        found = find_places(corpus, index)
+        self.corpus, self.index = found.corpus, found.index
+        self._folders: dict[str, str] | None = None
+
+    def open(self, refresh: bool = True) -> Index:
+        from papersearch.api import open_index
+
+        return open_index(self.corpus, self.index, refresh=refresh)
+
+    def __call__(self, path: str) -> str:
+        """A path of the corpus as it opens from the current folder: relative if that is shorter, else absolute."""
+        if self._folders is None:
+            self._folders = self._folders_of_roots()
+        name, slash, rest = path.partition("/")
+        if len(self._folders) > 1 and name + slash in self._folders:
+            full = os.path.join(self._folders[name + slash], rest)
+        else:
+            full = os.path.join(next(iter(self._folders.values())), path)
+        full = os.path.abspath(full)
+        try:
+            return min(os.path.relpath(full), full, key=len)
+        except (OSError, ValueError):  # another drive, or no current folder
+            return full
+
+    def _folders_of_roots(self) -> dict[str, str]:
+        from pathlib import Path
+
+        from papersearch.files import root_names
+
+        names = root_names([Path(root) for root in self.corpus])
+        folders = (os.path.dirname(root) if os.path.isfile(root) else root for root in self.corpus)
+        return dict(zip(names, folders, strict=True))
+
+
+def _corpus_and_index(command: _Command) -> _Command:
+    corpus = click.option(
+        "--corpus", multiple=True, metavar="DIR", help="Folder of Markdown notes, or one file. May be repeated."
+    )
+    index = click.option("--index", metavar="DIR", help="Folder of the index.")
+    return corpus(index(command))
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON (schema 1).")
+_no_refresh = click.option(
+    "--no-refresh", is_flag=True, help="Answer from the last finished build; do not look whether the notes changed."
+)
+_color = click.option(
+    "--color", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours (auto: on a terminal)."
+)
+
+
+# ---- commands
+
+
+@click.group(
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="papersearch", message="%(prog)s %(version)s")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """Ranked search over a Markdown digest of papers, in Chinese and English.
+
+    \b
+    papersearch index                          read the notes under corpus/
+    papersearch search 后门 defense --year 2019..
+    papersearch show 3f9k2m1q                  one paper whole
+
+    Corpus and index are corpus/ and index/ in the nearest folder upwards that has a corpus/ or a papersearch.toml.
+    Other places: --corpus and --index, PAPERSEARCH_CORPUS and PAPERSEARCH_INDEX, or the keys corpus and index of
+    papersearch.toml, in this order.
+
+    Exit codes: 0 found or done, 1 nothing found, 2 wrong use or an error.
+    """
+    if context.invoked_subcommand is None:
+        _write(context.get_help() + "\n")
+
+
+@program.command("index")
+@click.argument("folders", nargs=-1, metavar="[CORPUS]...")
+@_corpus_and_index
+@click.option("--rebuild", is_flag=True, help="Analyse every paper again.")
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@_json
+def index_command(
+    folders: tuple[str, ...], corpus: tuple[str, ...], index: str | None, rebuild: bool, dry_run: bool, as_json: bool
+) -> int:
+    """Index what changed in the notes, and say what that was.
+
+    \b
+    papersearch index
+    papersearch index notes reading-list.md --index /data/index
+    papersearch index --dry-run
+    """
+    places = _Located((*folders, *corpus), index)
+    from papersearch.api import build_index
+
+    progress = _Progress()
+    try:
+        done = build_index(places.corpus, places.index, rebuild=rebuild, dry_run=dry_run, progress=progress)
+    finally:
+        progress.close()
+    if as_json:
+        from papersearch.render.as_json import changes as changes_as_json
+
+        _write(changes_as_json(done))
+    else:
+        from papersearch.render.text import changes
+
+        _write(changes(done))
+        for warning in done.warnings:
+            _say(warning)
+    return FOUND
+
+
+class _Progress:
+    """A progress bar on standard error, if that is a terminal. It appears with the first report."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._wanted = _is_terminal(sys.stderr)
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._wanted or not total:
+            return
+        if self._bar is None:
+            bar = click.progressbar(length=total, label="indexing", show_eta=False, file=sys.stderr)
+            self._bar = bar.__enter__()
+        if done == total or done - self._bar.pos >= total / 100:
+            self._bar.update(done - self._bar.pos)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+
+class SearchCommand(click.Command):
+    """Takes `-word` for a word of the query that is not wanted, where no option is spelled so."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options, words = self._divided(ctx, args)
+        return super().parse_args(ctx, [*options, "--", *words])
+
+    def _divided(self, ctx: click.Context, args: Sequence[str]) -> tuple[list[str], list[str]]:
+        """(options with their values, words), both in order."""
+        with_value: dict[str, bool] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option):
+                with_value.update(dict.fromkeys([*param.opts, *param.secondary_opts], not param.is_flag))
+        options: list[str] = []
+        words: list[str] = []
+        rest = iter(args)
+        for arg in rest:
+            if arg == "--":
+                words += rest
+            elif arg in with_value:
+                options.append(arg)
+                if with_value[arg]:
+                    value = next(rest, None)
+                    if value is None:
+                        raise click.BadOptionUsage(arg, f"Option {arg!r} needs a value.", ctx)
+                    options.append(value)
+            elif arg.startswith("--") or (with_value.get(arg[:2]) and _NUMBER.fullmatch(arg[2:])):
+                options.append(arg)
+            else:
+                words.append(arg)
+        return options, words
+
+
+@program.command("search", cls=SearchCommand)
+@click.argument("query", nargs=-1)
+@click.option("--category", multiple=True, metavar="C", help="Only this category, whole or a part. May be repeated.")
+@click.option("--venue", multiple=True, metavar="V", help="Only this venue, in any known spelling. May be repeated.")
+@click.option("--org", multiple=True, metavar="O", help="Only this organisation, whole or a part. May be repeated.")
+@click.option("--year", multiple=True, metavar="Y", help="2022, 2019..2021, 2021.. or ..2017. May be repeated.")
+@click.option("--sort", type=click.Choice(SORTS), default="score", help="Order of the hits; -year: newest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many hits to show.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many hits to leave out first.")
+@click.option("--format", "output", type=click.Choice(FORMATS), help="What to print; text if not given.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--facets", is_flag=True, help="Count categories, venues, years and organisations of all that matches.")
+@click.option("--strict", is_flag=True, help="Only what matches every word; never relax.")
+@_no_refresh
+@_corpus_and_index
+@_color
+@click.pass_context
+def search_command(
+    context: click.Context,
+    query: tuple[str, ...],
+    category: tuple[str, ...],
+    venue: tuple[str, ...],
+    org: tuple[str, ...],
+    year: tuple[str, ...],
+    sort: str,
+    limit: int,
+    offset: int,
+    output: str | None,
+    as_json: bool,
+    facets: bool,
+    strict: bool,
+    no_refresh: bool,
+    corpus: tuple[str, ...],
+    index: str | None,
+    color: str,
+) -> int:
+    """Search the papers; without a query, list all that the filters admit.
+
+    \b
+    papersearch search 后门 defense --year 2019..2021
+    papersearch search '"max pooling" OR 池化' --venue CVPR --venue ICCV
+    papersearch search 后门 -检测
+    papersearch search transformer --json | jq -r '.hits[].title'
+    vim -q <(papersearch search 量化)
+
+    Words are joined by a blank. A word that begins with "-" is not wanted; after "--" there are only words.
+    Filters: values of one field are alternatives, different fields must all hold.
+    """
+    if as_json and output not in (None, "json"):
+        raise click.UsageError(f"--json and --format {output} are two formats; give one of them", context)
+    output = "json" if as_json else output or "text"
+    if facets and output not in ("text", "json"):
+        raise click.UsageError(f"--facets has no place in --format {output}; use text or json", context)
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        found = opened.search(
+            _words(query),
+            category=_clean(category),
+            venue=_clean(venue),
+            org=_clean(org),
+            year=_clean(year),
+            sort=sort,
+            limit=limit,
+            offset=offset,
+            strict=strict,
+            facets=facets,
+        )
+        _answer(found, opened.notices, output, color, places)
+    return FOUND if found.hits or (limit == 0 and found.total) else NOTHING
+
+
+def _words(query: Sequence[str]) -> str:
+    return " ".join(_clean(query))
+
+
+def _clean(values: Sequence[str]) -> list[str]:
+    """Bytes of argv that are no UTF-8 come as lone surrogates, which no note holds and nothing can encode."""
+    return [_SURROGATE.sub("\ufffd", value) for value in values]
+
+
+def _answer(found: Results, notices: Sequence[str], output: str, color: str, places: _Located) -> None:
+    """Write the results in the format asked for. Notices go into JSON, else to standard error."""
+    if output == "json":
+        from papersearch.render import as_json
+
+        _write(as_json.results(found, notices))
+        return
+    if output == "text":
+        from papersearch.render import text
+
+        screen = _screen(color)
+        _write(text.results(found, screen, places))
+        if screen.columns is not None and _is_terminal(sys.stderr):
+            click.echo(screen.paint("dim", text.summary(found)), err=True, color=True)
+        elif found.stage != "all" or not found.total:
+            _say(text.summary(found))
+    elif output == "jsonl":
+        from papersearch.render import as_json
+
+        _write(as_json.lines(found))
+    elif output == "csv":
+        from papersearch.render import tabular
+
+        _write(tabular.csv(found))
+    elif output == "bibtex":
+        from papersearch.render import bibtex
+
+        _write(bibtex.bibtex(found))
+    else:
+        from papersearch.render import tabular
+
+        _write(tabular.paths(found, places))
+    _say_all((*notices, *found.notices))
+
+
+@program.command("show")
+@click.argument("paper_id", metavar="ID")
+@_json
+@_no_refresh
+@_corpus_and_index
+@_color
+def show_command(
+    paper_id: str, as_json: bool, no_refresh: bool, corpus: tuple[str, ...], index: str | None, color: str
+) -> int:
+    """Show one paper whole: its heading, its notes and its companion notes.
+
+    ID is the id of a hit, or the beginning of one if no other id begins so.
+
+    \b
+    papersearch show 3f9k2m1q
+    papersearch show 3f9 --json | jq -r '.paper.links[]'
+    """
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        paper = opened.get(_SURROGATE.sub("\ufffd", paper_id))
+        if as_json:
+            from papersearch.render import as_json as json_of
+
+            _write(json_of.paper(paper))
+        else:
+            from papersearch.render import text
+
+            _write(text.paper(paper, _screen(color), places))
+        _say_all(opened.notices)
+    return FOUND
+
+
+@program.command("list")
+@click.option("-n", "--limit", type=click.IntRange(min=0), help="How many papers to list; all if not given.")
+@_json
+@_no_refresh
+@_corpus_and_index
+@_color
+def list_command(
+    limit: int | None, as_json: bool, no_refresh: bool, corpus: tuple[str, ...], index: str | None, color: str
+) -> int:
+    """List all papers in the order of the notes.
+
+    \b
+    papersearch list
+    papersearch list | fzf
+    papersearch list --json | jq '.hits[] | select(.venue == null) | .title'
+    """
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        papers = opened.papers()
+        shown = papers[:limit]
+        if as_json:
+            from papersearch.render import as_json as json_of
+            from papersearch.results import Hit, Results
+
+            hits = tuple(Hit(rank, 0.0, paper) for rank, paper in enumerate(shown, 1))
+            found = Results("", {}, "all" if papers else "none", len(papers), hits)
+            _write(json_of.results(found, opened.notices))
+        else:
+            from papersearch.render import text
+
+            _write(text.listing(shown, _screen(color), places))
+            _say_all(opened.notices)
+    return FOUND if papers else NOTHING
+
+
+@program.command("facets")
+@click.argument("fields", nargs=-1, metavar="[FIELD]...")
+@_json
+@_no_refresh
+@_corpus_and_index
+@_color
+@click.pass_context
+def facets_command(
+    context: click.Context,
+    fields: tuple[str, ...],
+    as_json: bool,
+    no_refresh: bool,
+    corpus: tuple[str, ...],
+    index: str | None,
+    color: str,
+) -> int:
+    """Show the values of fields (category, venue, year, org) with their numbers of papers.
+
+    \b
+    papersearch facets
+    papersearch facets venue year
+    papersearch facets 类别 --json | jq -r '.facets.category[].value'
+    """
+    from papersearch.fields import FACETS, FIELDS
+
+    known = {spelling: name for name in FACETS for spelling in (name, FIELDS[name].plural, FIELDS[name].zh)}
+    for field in fields:
+        if field.lower() not in known:
+            raise click.UsageError(f"no facet field {field!r}; use one of {', '.join(FACETS)}", context)
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        counts = opened.facets(dict.fromkeys(known[field.lower()] for field in fields))
+        if as_json:
+            from papersearch.render import as_json as json_of
+
+            _write(json_of.facets(counts))
+        else:
+            from papersearch.render import text
+
+            _write(text.facets(counts, _screen(color)))
+        _say_all(opened.notices)
+    return FOUND if any(counts.values()) else NOTHING
+
+
+@program.command("status")
+@_json
+@_corpus_and_index
+@_color
+def status_command(as_json: bool, corpus: tuple[str, ...], index: str | None, color: str) -> int:
+    """Show what is indexed and whether it is what lies on disk now; nothing is built or refreshed.
+
+    The exit code is 1 if there is no index yet.
+
+    \b
+    papersearch status
+    papersearch status --json | jq .stale
+    """
+    places = _Located(corpus, index)
+    from papersearch.api import index_status
+
+    state = index_status(places.corpus, places.index)
+    if as_json:
+        from papersearch.render import as_json as json_of
+
+        _write(json_of.status(state))
+    else:
+        from papersearch.render import text
+
+        _write(text.status(state, _screen(color)))
+    return FOUND if state.built else NOTHING
+
+
+@program.command("check")
+@_json
+@_corpus_and_index
+def check_command(as_json: bool, corpus: tuple[str, ...], index: str | None) -> int:
+    """Check the notes: broken links, headings without venue or year, duplicate papers, suspicious venues.
+
+    The exit code is 1 if there is anything to tell.
+
+    \b
+    papersearch check
+    vim -q <(papersearch check)
+    """
+    places = _Located(corpus, index)
+    from papersearch.api import check_corpus
+
+    notices = check_corpus(places.corpus)
+    if as_json:
+        from papersearch.render import as_json as json_of
+
+        _write(json_of.notices(notices))
+    else:
+        from papersearch.render import text
+
+        _write(text.notices(notices, places))
+    return NOTHING if notices else FOUND
+
+
+def main() -> NoReturn:
+    """Entry point of the `papersearch` script."""
+    sys.exit(program.main(standalone_mode=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,392 @@
+"""Words of a query → ideas: what has to be found, and every way in which the index may write it.
+
+An idea scores once however many of its forms match. Its forms come in groups: the word as written; its stem; the
+names that a glossary has for it; the pair of words that it joins; the plain characters; a corrected spelling. Within a
+group the forms add up as if they were one term, between groups the best one counts, so that a weaker form never adds
+to a stronger one. Neighbouring ideas that are written or translated as one are spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from papersearch.analysis.normalize import CJK, fold
+from papersearch.analysis.stem import stem
+from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Unit, chains, units
+from papersearch.analysis.words import vocabulary_cutter
+from papersearch.fields import GRAMS, TEXT
+from papersearch.glossary import LONGEST_KEY, Glossary
+from papersearch.stopwords import STOP_WORDS
+
+STEM_FACTOR = 0.9
+"""Another form of the word counts a little less than the word as written."""
+JOIN_FACTOR = 0.9
+"""`max pooling` for `maxpooling`, and the other way round."""
+GRAM_FACTOR = 0.7
+"""A run of characters that is no word of the index: words outrank characters."""
+GLOSSARY_FACTOR = 0.8
+"""Another name of the idea, in either language."""
+AMBIGUOUS_FACTOR = 0.4
+"""Another name where either name also stands for something else."""
+CORRECTION_FACTOR = 0.7
+"""A word spelt nearly so."""
+SINGLE_CHARACTER = 0.5
+"""Weight of a lone Chinese character, in words."""
+LONGEST_JOIN = 3
+LONGEST_CUT = 3
+"""Characters of glossary names that Chinese is cut by; longer ones are found as spans of their words."""
+
+
+class Vocabulary(Protocol):
+    """What the index knows."""
+
+    def knows(self, term: str) -> bool:
+        """Whether a document has the term among its words."""
+        ...
+
+    def corrections(self, word: str) -> list[str]:
+        """Terms that the word may be a slip of, best first; empty if corrections are not wanted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to write an idea: terms at offsets from its first position. A single term is its own phrase."""
+
+    parts: tuple[tuple[str, tuple[str, ...], int], ...]
+    """(engine field, terms any of which may stand there, offset)."""
+
+    @classmethod
+    def term(cls, text: str, key: str = TEXT) -> Form:
+        return cls(((key, (text,), 0),))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Forms that add up, and how much they count. `corrected` is the spelling they were found under, if not the query's."""
+
+    forms: tuple[Form, ...]
+    factor: float = 1.0
+    corrected: str = ""
+
+
+@dataclass(frozen=True)
+class Idea:
+    """One thing a query asks for. `text` is how the query writes it; `size` is how many words it stands for."""
+
+    text: str
+    groups: tuple[Group, ...]
+    size: float = 1.0
+    known: bool = True
+    """Whether the index or the glossary has the word at all."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Neighbouring ideas [start, stop) found as one: `lightseq 2` as `lightseq2`, 知识蒸馏 as `knowledge distillation`.
+
+    A `concept` names one idea: a paper that has its words apart matches it only in part.
+    """
+
+    start: int
+    stop: int
+    groups: tuple[Group, ...]
+    concept: bool = False
+
+
+@dataclass
+class Ideas:
+    """What a stretch of query text asks for."""
+
+    ideas: list[Idea] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    """Words that carry no weight: question words, politeness, function words."""
+
+
+@dataclass
+class _Piece:
+    """A word of the query in order, with the idea made of it (None for a stop word)."""
+
+    text: str
+    cjk: bool
+    idea: int | None
+    joined: bool
+    """Whether it follows the piece before it without a blank or symbol (Chinese) or as the next word."""
+
+
+def gram_form(run: str, offset: int = 0) -> Form:
+    """The form that finds a Chinese run anywhere: pairs that cover it end to end, or its only character."""
+    if len(run) == 1:
+        return Form(((GRAMS, (run,), offset),))
+    starts = [*range(0, len(run) - 1, 2)]
+    if starts[-1] != len(run) - 2:
+        starts.append(len(run) - 2)
+    return Form(tuple((GRAMS, (run[i : i + 2],), offset + i) for i in starts))
+
+
+def phrase_form(text: str) -> Form | None:
+    """The form of a quoted phrase: words as written and runs of characters, one after the other."""
+    parts: list[tuple[str, tuple[str, ...], int]] = []
+    origin: int | None = None
+    for unit in units(text)[0]:
+        if origin is None:
+            origin = unit.position
+        at = unit.position - origin
+        if unit.cjk:
+            parts += gram_form(unit.text, at).parts
+        else:
+            parts.append((TEXT, (fold(unit.text)[:MAX_TERM],), at))
+    return Form(tuple(parts)) if parts else None
+
+
+def word_terms(word: str, knows: Callable[[str], bool]) -> tuple[str, ...]:
+    """Terms under which a word may be indexed, in any of its forms."""
+    root = stem(word)
+    return tuple(t for t in dict.fromkeys((word, STEM_MARK + root, root)) if knows(t))
+
+
+def name_forms(name: str, knows: Callable[[str], bool]) -> tuple[Form, ...]:
+    """Forms of a glossary name: its words in a row in any of their forms, or joined; none if the index lacks a word."""
+    parts: list[tuple[str, tuple[str, ...], int]] = []
+    latin: list[str] = []
+    for unit in units(name)[0]:
+        if unit.cjk:
+            parts += gram_form(unit.text, unit.position).parts
+            continue
+        word = fold(unit.text)[:MAX_TERM]
+        latin.append(word)
+        parts.append((TEXT, word_terms(word, knows), unit.position))
+    forms = [Form(tuple(parts))] if parts and all(terms for _, terms, _ in parts) else []
+    if len(latin) > 1 and len(latin) == len(parts) and (terms := word_terms("".join(latin)[:MAX_TERM], knows)):
+        forms.append(Form(((TEXT, terms, 0),)))
+    return tuple(forms)
+
+
+def find_ideas(text: str, vocabulary: Vocabulary, glossary: Glossary) -> Ideas:
+    """Cut a stretch of query text into ideas."""
+    return _Finder(vocabulary, glossary).find(text)
+
+
+class _Finder:
+    def __init__(self, vocabulary: Vocabulary, glossary: Glossary) -> None:
+        self.vocabulary = vocabulary
+        self.knows = vocabulary.knows
+        self.glossary = glossary
+        self.cut = vocabulary_cutter(self.is_word)
+        self.found = Ideas()
+        self.pieces: list[_Piece] = []
+
+    def is_word(self, word: str) -> bool:
+        return word in STOP_WORDS or self.knows(word) or (1 < len(word) <= LONGEST_CUT and word in self.glossary)
+
+    def find(self, text: str) -> Ideas:
+        found = self.found
+        latin: list[tuple[int, Unit]] = []
+        for group, whole in zip(*chains(text), strict=True):
+            first = group[0]
+            if first.cjk:
+                latin = []
+                self.run(first.text)
+            elif len(group) > 1:
+                latin = []
+                self.chain(group, whole)
+            elif (word := fold(first.text)[:MAX_TERM]) in STOP_WORDS:
+                self.skip(first.text, word)
+                latin = []
+            else:
+                latin.append((len(found.ideas), first))
+                self.add(self.word(first.text), first.text)
+                self.join(latin)
+        if not found.ideas and found.ignored:
+            # Nothing but function words: then they are what is asked for.
+            for written in found.ignored:
+                found.ideas.append(self.chinese(written) if CJK.match(written) else self.word(written))
+            found.ignored = []
+        else:
+            self.translate()
+        return found
+
+    def add(self, idea: Idea, text: str, *, cjk: bool = False, joined: bool = True) -> None:
+        self.pieces.append(_Piece(text if cjk else fold(text), cjk, len(self.found.ideas), joined))
+        self.found.ideas.append(idea)
+
+    def skip(self, written: str, text: str, *, cjk: bool = False) -> None:
+        self.found.ignored.append(written)
+        self.pieces.append(_Piece(text, cjk, None, True))
+
+    # ---- words of letters and digits
+
+    def word(self, written: str) -> Idea:
+        word = fold(written)[:MAX_TERM]
+        groups = [Group((Form.term(word),))]
+        terms = word_terms(word, self.knows)
+        if terms and terms != (word,):
+            groups.append(Group((Form(((TEXT, terms, 0),)),), STEM_FACTOR))
+        groups += self.names([stem(word)])
+        known = bool(terms) or stem(word) in self.glossary
+        if not terms:
+            groups += self.split(word)
+            known = known or len(groups) > 1
+        if not known:
+            near = self.vocabulary.corrections(word)
+            groups += [Group((Form.term(term),), CORRECTION_FACTOR, corrected=term) for term in near]
+        return Idea(written, tuple(groups), known=known)
+
+    def split(self, word: str) -> list[Group]:
+        """`maxpooling` as the two words `max pooling`."""
+        forms = [
+            Form(((TEXT, (word[:i],), 0), (TEXT, (word[i:],), 1)))
+            for i in range(2, len(word) - 1)
+            if self.knows(word[:i]) and self.knows(word[i:])
+        ]
+        return [Group(tuple(forms), JOIN_FACTOR)] if forms else []
+
+    def join(self, latin: list[tuple[int, Unit]]) -> None:
+        """Spans in which the words up to the last one are written as one word in the index, or stand in a row."""
+        for size in range(2, LONGEST_JOIN + 1):
+            if len(latin) < size:
+                return
+            last = latin[-size:]
+            terms = word_terms(fold("".join(unit.text for _, unit in last))[:MAX_TERM], self.knows)
+            if terms:
+                self.span(last[0][0], last[-1][0] + 1, [Group((Form(((TEXT, terms, 0),)),))])
+            if size == 2:
+                row = tuple((TEXT, (fold(unit.text)[:MAX_TERM],), i) for i, (_, unit) in enumerate(last))
+                self.span(last[0][0], last[-1][0] + 1, [Group((Form(row),))])
+
+    def span(self, start: int, stop: int, groups: Iterable[Group], *, concept: bool = False) -> None:
+        self.found.spans.append(Span(start, stop, tuple(groups), concept))
+
+    def chain(self, group: list[Unit], whole: str) -> None:
+        """Words joined by symbols: the whole as written, joined, or its words in a row; where the index has none of
+        these, the words are ideas of their own."""
+        words = [fold(unit.text)[:MAX_TERM] for unit in group]
+        symbols, joined = fold(whole)[:MAX_TERM], "".join(words)[:MAX_TERM]
+        row = Form(tuple((TEXT, (word,), i) for i, word in enumerate(words)))
+        exact = [Form.term(t) for t in dict.fromkeys((symbols, joined)) if self.knows(t)]
+        stems = [Form.term(t) for t in (STEM_MARK + stem(joined),) if self.knows(t)]
+        names = self.names([stem(word) for word in words])
+        if exact or stems:
+            groups = [Group((form,), 1.0 if i == 0 else JOIN_FACTOR) for i, form in enumerate(exact)]
+            if stems:
+                groups.append(Group(tuple(stems), STEM_FACTOR))
+            groups.append(Group((row,), JOIN_FACTOR))
+            self.add(Idea(whole, (*groups, *names)), " ".join(words))
+            return
+        start = len(self.found.ideas)
+        for unit in group:
+            if fold(unit.text) in STOP_WORDS:
+                self.skip(unit.text, fold(unit.text))
+            else:
+                self.add(self.word(unit.text), unit.text)
+        stop = len(self.found.ideas)
+        if stop > start:
+            self.span(start, stop, [Group((row,))])
+
+    # ---- Chinese
+
+    def chinese(self, word: str) -> Idea:
+        groups: list[Group] = []
+        if self.knows(word):
+            groups.append(Group((Form.term(word),)))
+        groups.append(Group((gram_form(word),), GRAM_FACTOR))
+        names = self.names([word])
+        size = 1.0 if len(word) > 1 else SINGLE_CHARACTER
+        return Idea(word, (*groups, *names), size=size, known=self.knows(word) or word in self.glossary)
+
+    def run(self, run: str) -> None:
+        """A run of Chinese: its words, what neither index nor glossary knows as words, and the run as it stands."""
+        start = len(self.found.ideas)
+        pieces: list[tuple[str, bool]] = []
+        reached = 0
+        for word, offset in [*self.cut(run), ("", len(run))]:
+            if offset > reached:
+                pieces.append((run[reached:offset], False))
+            if word:
+                pieces.append((word, True))
+            reached = offset + len(word)
+        for i, (piece, known) in enumerate(pieces):
+            if piece in STOP_WORDS:
+                self.skip(piece, piece, cjk=True)
+            elif known or len(piece) == 1:
+                self.add(self.chinese(piece), piece, cjk=True, joined=i > 0)
+            else:
+                self.add(self.unknown(piece), piece, cjk=True, joined=i > 0)
+        stop = len(self.found.ideas)
+        if stop - start > 1:
+            self.span(start, stop, [Group((gram_form(run),))])
+        self.neighbours(start, stop, len(pieces))
+
+    def unknown(self, run: str) -> Idea:
+        """Characters that are no words anywhere: found as they stand, or as a word with one character wrong."""
+        groups = [Group((gram_form(run),), GRAM_FACTOR)]
+        groups += [
+            Group((gram_form(term),), GRAM_FACTOR * CORRECTION_FACTOR, corrected=term)
+            for term in self.vocabulary.corrections(run)
+        ]
+        return Idea(run, tuple(groups), size=max(1.0, len(run) / 2), known=False)
+
+    def neighbours(self, start: int, stop: int, count: int) -> None:
+        """Words of a run that stand next to each other in the query count more where they do so in a note."""
+        if stop - start < 3:
+            return
+        pieces = self.pieces[-count:]
+        for left, right in zip(pieces, pieces[1:], strict=False):
+            if left.idea is not None and right.idea is not None:
+                self.span(left.idea, right.idea + 1, [Group((gram_form(left.text + right.text),))])
+
+    # ---- other names
+
+    def names(self, atoms: list[str]) -> list[Group]:
+        """What the glossary calls it besides, the sure names before the ambiguous ones."""
+        sure: list[Form] = []
+        doubtful: list[Form] = []
+        for sense in self.glossary.senses(" ".join(atoms)):
+            for name in sense.others:
+                (doubtful if sense.ambiguous or name.ambiguous else sure).extend(name_forms(name.text, self.knows))
+        groups = []
+        if sure:
+            groups.append(Group(tuple(dict.fromkeys(sure)), GLOSSARY_FACTOR))
+        if doubtful:
+            groups.append(Group(tuple(dict.fromkeys(doubtful)), AMBIGUOUS_FACTOR))
+        return groups
+
+    def translate(self) -> None:
+        """Spans of several words that the glossary has as one idea; of overlapping ones the longest is the concept."""
+        pieces = self.pieces
+        hits: list[tuple[int, int, list[str]]] = []
+        for i in range(len(pieces)):
+            for j in range(i + 2, min(len(pieces), i + LONGEST_KEY) + 1):
+                atoms = _atoms(pieces[i:j])
+                if " ".join(atoms) in self.glossary:
+                    hits.append((i, j, atoms))
+        taken: set[int] = set()
+        for i, j, atoms in sorted(hits, key=lambda hit: (hit[0] - hit[1], hit[0])):
+            ideas = [piece.idea for piece in pieces[i:j] if piece.idea is not None]
+            if not ideas:
+                continue
+            concept = taken.isdisjoint(range(i, j))
+            if concept:
+                taken.update(range(i, j))
+            own = name_forms(" ".join(atoms), self.knows) if any(not p.cjk for p in pieces[i:j]) else ()
+            own = own or ((gram_form("".join(atoms)),) if all(p.cjk for p in pieces[i:j]) else ())
+            groups = [Group(own)] if own else []
+            self.span(ideas[0], ideas[-1] + 1, [*groups, *self.names(atoms)], concept=concept)
+
+
+def _atoms(pieces: Iterable[_Piece]) -> list[str]:
+    """The glossary key of neighbouring pieces: Chinese ones run together, others by their stems."""
+    atoms: list[str] = []
+    before_cjk = False
+    for piece in pieces:
+        if piece.cjk and before_cjk and piece.joined:
+            atoms[-1] += piece.text
+        elif piece.cjk:
+            atoms.append(piece.text)
+        else:
+            atoms += [stem(word) for word in piece.text.split()]
+        before_cjk = piece.cjk
+    return atoms

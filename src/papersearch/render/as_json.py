@@ -1,0 +1,120 @@
+"""Results as JSON, schema 1 (docs/json.md). Fields are only ever added."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from papersearch.paper import Paper
+from papersearch.results import Changes, FacetCounts, Hit, Results, Status
+
+if TYPE_CHECKING:
+    from papersearch.files import Notice
+
+SCHEMA = 1
+
+# JSON leaves these as they are, but a terminal may obey them and UTF-8 has no lone surrogates.
+_UNSAFE = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f\ud800-\udfff]")
+
+
+def _dump(data: dict[str, Any]) -> str:
+    text = json.dumps(data, ensure_ascii=False, check_circular=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text) + "\n"
+
+
+def _paper(paper: Paper) -> dict[str, Any]:
+    return {
+        "id": paper.id,
+        "kind": paper.kind,
+        "title": paper.title,
+        "aliases": list(paper.aliases),
+        "category": paper.category,
+        "venue": paper.venue,
+        "venue_raw": paper.venue_raw,
+        "year": paper.year,
+        "orgs": list(paper.orgs),
+        "path": paper.path,
+        "line": paper.line,
+        "end_line": paper.end_line,
+        "bullets": paper.bullets,
+        "links": list(paper.links),
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "stage": hit.stage,
+        **_paper(hit.paper),
+        "snippet": hit.snippet,
+        "snippet_path": hit.snippet_path,
+        "snippet_line": hit.snippet_line,
+        "highlights": [list(span) for span in hit.highlights],
+        "matched": hit.matched,
+    }
+
+
+def _facets(counts: FacetCounts) -> dict[str, list[dict[str, Any]]]:
+    return {field: [{"value": value, "count": count} for value, count in values] for field, values in counts.items()}
+
+
+def results(found: Results, notices: Iterable[str] = ()) -> str:
+    """One answer. `notices` are those of the index, which come before those of the query."""
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "query": found.query,
+            "filters": found.filters,
+            "stage": found.stage,
+            "total": found.total,
+            "took_ms": round(found.took_ms, 3),
+            "notices": [*notices, *found.notices],
+            "hits": [_hit(hit) for hit in found.hits],
+            "facets": _facets(found.facets),
+        }
+    )
+
+
+def lines(found: Results) -> str:
+    """JSON Lines: each hit is an object on a line of its own, and there is nothing else."""
+    return "".join(_dump(_hit(hit)) for hit in found.hits)
+
+
+def paper(shown: Paper) -> str:
+    """One paper whole, with the text of its notes and companion notes."""
+    sections = [
+        {
+            "path": section.path,
+            "line": section.line,
+            "end_line": section.end_line,
+            "companion": section.companion,
+            "text": section.text,
+        }
+        for section in shown.sections
+    ]
+    return _dump({"schema": SCHEMA, "paper": {**_paper(shown), "sections": sections}})
+
+
+def facets(counts: FacetCounts) -> str:
+    """Values and counts of fields."""
+    return _dump({"schema": SCHEMA, "facets": _facets(counts)})
+
+
+def status(state: Status) -> str:
+    """What is indexed."""
+    return _dump({"schema": SCHEMA, **asdict(state)})
+
+
+def changes(done: Changes) -> str:
+    """What a build did."""
+    return _dump({"schema": SCHEMA, **asdict(done), "took_ms": round(done.took_ms, 3)})
+
+
+def notices(found: Iterable[Notice]) -> str:
+    """What a check of the corpus found."""
+    rows = [{"path": n.path, "line": n.line, "kind": n.kind, "message": n.message} for n in found]
+    return _dump({"schema": SCHEMA, "notices": rows})

@@ -1,0 +1,92 @@
+"""What a search returns: plain data, no engine and no markup in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from papersearch.paper import Paper
+
+Stage = Literal["all", "some", "fuzzy", "none"]
+FacetCounts = dict[str, list[tuple[str, int]]]
+"""Field → (value as written, number of papers), most frequent first."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One paper of the answer. `highlights` are [start, end) character offsets into `snippet`."""
+
+    rank: int
+    score: float
+    paper: Paper
+    snippet: str = ""
+    highlights: tuple[tuple[int, int], ...] = ()
+    snippet_path: str = ""
+    snippet_line: int = 0
+    stage: Stage = "all"
+    """Whether this paper matches every idea of the query ("all") or most of its weight ("some")."""
+    matched: dict[str, list[str]] = field(default_factory=dict)
+    """Field (title, alias, category, note) → the words of the query that were found there, as the query has them."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The answer to one query. `total` counts all papers that match, `hits` those asked for."""
+
+    query: str
+    filters: dict[str, list[str]]
+    stage: Stage
+    total: int
+    hits: tuple[Hit, ...]
+    notices: tuple[str, ...] = ()
+    facets: FacetCounts = field(default_factory=dict)
+    took_ms: float = 0.0
+
+    def __iter__(self) -> Any:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __bool__(self) -> bool:
+        return bool(self.hits)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a build did. `skipped` has one line a file that could not be read, with its reason; `warnings` what was
+    read but should be looked at (a file in GBK); ids are those of papers."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: int = 0
+    files: int = 0
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rebuilt: str = ""
+    """Why everything was analysed again ("no index yet", "analyzer changed", …); empty for an incremental build."""
+    took_ms: float = 0.0
+    dry_run: bool = False
+
+    @property
+    def any(self) -> bool:
+        return bool(self.added or self.changed or self.removed or self.rebuilt)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is indexed, and whether it is what lies on disk now."""
+
+    corpus: tuple[str, ...]
+    index: str
+    built: bool
+    stale: bool
+    papers: int = 0
+    notes: int = 0
+    files: int = 0
+    generation: int = 0
+    built_at: str = ""
+    """Time of the last build, UTC, ISO 8601."""
+    bytes: int = 0
+    stale_files: tuple[str, ...] = ()

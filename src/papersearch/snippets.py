@@ -1,0 +1,152 @@
+"""Paper + what matched → an excerpt that shows why, with offsets. No markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from papersearch.analysis.normalize import CJK, fold, normalize
+from papersearch.analysis.tokens import STEM_MARK, Token, tokens
+from papersearch.paper import Paper
+
+WIDTH = 160
+"""Characters of an excerpt; Chinese ones count twice, as on a terminal."""
+LONGEST_WORD = 24
+"""How far a window is stretched so as not to end inside a word."""
+
+_LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+|>\s?|#{1,6}\s+|\d+[.)]\s+)+")
+_FENCE = re.compile(r"^\s*(?:```|~~~|[-*_]{3,}\s*$|\|[\s:|-]+\|?\s*$|<[^>]*>\s*$|!\[[^\]]*\]\([^)]*\)\s*$)")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A piece of a note. `highlights` are [start, end) offsets into `text`."""
+
+    text: str
+    highlights: tuple[tuple[int, int], ...] = ()
+    path: str = ""
+    line: int = 0
+
+
+def _finder(words: Sequence[str]) -> object:
+    """A cutter that finds just these Chinese words, the longest first, wherever they occur."""
+    by_length = sorted(set(words), key=len, reverse=True)
+
+    def cut(run: str) -> Iterable[tuple[str, int]]:
+        for word in by_length:
+            at = run.find(word)
+            while at >= 0:
+                yield word, at
+                at = run.find(word, at + 1)
+
+    return cut
+
+
+def highlights(text: str, terms: Iterable[str]) -> list[tuple[int, int]]:
+    """[start, end) of every place of `text` that one of the index terms stands for, merged and in order."""
+    wanted = set(terms)
+    chinese = [t for t in wanted if CJK.match(t)]
+    words, grams, _ = tokens(text, _finder(chinese))  # type: ignore[arg-type]
+    found = sorted({(t.start, t.end) for t in words if t.term in wanted} | _characters(grams, wanted))
+    merged: list[tuple[int, int]] = []
+    for start, end in found:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _characters(grams: Iterable[Token], wanted: set[str]) -> set[tuple[int, int]]:
+    return {(t.start, t.end) for t in grams if t.term in wanted and len(t.term) == 1}
+
+
+def _rough_pattern(terms: Iterable[str]) -> re.Pattern[str] | None:
+    """Finds lines worth a closer look: words with any single symbol between their letters would be too slow."""
+    parts = [re.escape(t.removeprefix(STEM_MARK).rstrip("iy") or t) for t in terms]
+    return re.compile("|".join(sorted(set(parts), key=len, reverse=True))) if parts else None
+
+
+def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
+    """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut to a
+    window around them; without any, the first line of its notes."""
+    pattern = _rough_pattern(terms)
+    best: tuple[int, int, str, str, int] | None = None
+    first: Excerpt | None = None
+    closer: list[tuple[int, str, str, int]] = []
+    for section in paper.sections:
+        for number, line in enumerate(section.text.split("\n"), section.line):
+            if not line.strip() or _FENCE.match(line):
+                continue
+            if first is None and not line.lstrip().startswith("#"):
+                first = _cut(line, [], section.path, number)
+            if pattern is None:
+                break
+            kinds = {m.group() for m in pattern.finditer(fold(normalize(line)[0]))}
+            if kinds:
+                closer.append((len(kinds), line, section.path, number))
+        if closer and not section.companion:
+            break
+    closer.sort(key=lambda c: -c[0])
+    for rank, (_, line, path, number) in enumerate(closer[:12]):
+        marks = highlights(line, terms)
+        kinds_found = len({fold(line[s:e]) for s, e in marks})
+        if marks and (best is None or (kinds_found, -rank) > (best[0], best[1])):
+            best = (kinds_found, -rank, line, path, number)
+    if best is None:
+        return first or Excerpt("")
+    _, _, line, path, number = best
+    return _cut(line, highlights(line, terms), path, number)
+
+
+def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Excerpt:
+    """A window of the line around its marks, without list marks, ends on whole words."""
+    mark = _LIST_MARK.match(line)
+    begin = mark.end() if mark else len(line) - len(line.lstrip())
+    end = len(line.rstrip())
+    marks = [(s, e) for s, e in marks if s >= begin and e <= end]
+    cells = [2 if ord(c) > 0x2E7F else 1 for c in line]
+    if sum(cells[begin:end]) > WIDTH:
+        start, stop = _window(cells, marks, begin, end)
+        start = next(
+            (i for i in range(start, max(begin, start - LONGEST_WORD), -1) if not _inside_word(line, i)), start
+        )
+        stop = next((i for i in range(stop, min(end, stop + LONGEST_WORD)) if not _inside_word(line, i)), stop)
+    else:
+        start, stop = begin, end
+    head, tail = ("…" if start > begin else ""), ("…" if stop < end else "")
+    shift = len(head) - start
+    kept = tuple((s + shift, e + shift) for s, e in marks if s >= start and e <= stop)
+    return Excerpt(head + line[start:stop] + tail, kept, path, number)
+
+
+def _inside_word(line: str, at: int) -> bool:
+    """Whether a cut before character `at` would part a word of letters and digits."""
+    around = line[max(at - 1, 0) : at + 1]
+    return len(around) == 2 and around.isascii() and around.isalnum()
+
+
+def _window(cells: Sequence[int], marks: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int, int]:
+    """The stretch of WIDTH cells that holds most marks, with some text before the first of them."""
+    starts = [s for s, _ in marks] or [begin]
+    best, best_start = -1, begin
+    for s in starts:
+        stop = _reach(cells, s, end, WIDTH * 3 // 4)
+        held = sum(e <= stop for b, e in marks if b >= s)
+        if held > best:
+            best, best_start = held, s
+    start = best_start
+    lead = 0
+    while start > begin and lead + cells[start - 1] <= WIDTH // 4:
+        start -= 1
+        lead += cells[start]
+    return start, _reach(cells, start, end, WIDTH)
+
+
+def _reach(cells: Sequence[int], start: int, end: int, width: int) -> int:
+    used = 0
+    while start < end and used + cells[start] <= width:
+        used += cells[start]
+        start += 1
+    return start
