@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from papersearch.paper import Paper, Section
-    from papersearch.results import Changes, Hit, Results, Status
+    from papersearch.reports import Changes, Status
+    from papersearch.results import Hit, Results
 
 _HOMES = {
     "api": ("Index", "check_corpus", "open_index"),
@@ -36,7 +37,8 @@ _HOMES = {
         "IndexReadOnlyError", "PapersearchError", "UsageError",
     ),
     "paper": ("Paper", "Section"),
-    "results": ("Changes", "Hit", "Results", "Status"),
+    "reports": ("Changes", "Status"),
+    "results": ("Hit", "Results"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

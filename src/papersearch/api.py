@@ -19,16 +19,18 @@ from papersearch.errors import (
     UsageError,
 )
 from papersearch.fields import FACETS, FIELDS, zone
+from papersearch.glossary import Lookup, shipped_in
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.update import identity, stale_files
 from papersearch.paper import Paper
 from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_years
-from papersearch.results import Changes, FacetCounts, Hit, Results, Status
+from papersearch.results import FacetCounts, Hit, Results
 from papersearch.search import Answer, Found, IndexSearcher, Request
 from papersearch.snippets import excerpt
 
 if TYPE_CHECKING:
     from papersearch.files import Notice
+    from papersearch.reports import Changes, Status
 
 PathLike = str | os.PathLike[str]
 
@@ -50,7 +52,14 @@ class _Generation:
         self.places: dict[str, list[Any]] = snapshot.meta.get("places", {})
         self.labels: dict[str, dict[str, str]] = snapshot.meta.get("labels", {})
         self._order: dict[int, int] | None = None
-        self.searcher = IndexSearcher(snapshot, self.order_of)
+        self._glossary: Lookup | None = None
+        self.searcher = IndexSearcher(snapshot, self.order_of, self.glossary)
+
+    def glossary(self) -> Lookup:
+        """Opened when the first query has words."""
+        if self._glossary is None:
+            self._glossary = shipped_in(self.snapshot.folder)
+        return self._glossary
 
     def order_of(self, doc: int) -> tuple[object, ...]:
         """Where the document stands in reading order."""
@@ -265,6 +274,8 @@ def index_status(corpus: PathLike | Sequence[PathLike], index: PathLike) -> Stat
         with open_snapshot(folder) as snapshot:
             return _status(roots, folder, snapshot)
     except IndexMissingError:
+        from papersearch.reports import Status
+
         return Status(tuple(map(str, roots)), str(folder), built=False, stale=True)
 
 
@@ -285,6 +296,8 @@ def _status(roots: Sequence[Path], folder: Path, snapshot: Snapshot) -> Status:
         stale = [str(root) for root in roots if not root.exists()]
     size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
     papers = sum(not paper_id.startswith("note") for paper_id in snapshot.meta.get("places", {}))
+    from papersearch.reports import Status
+
     return Status(
         corpus=tuple(str(root) for root in roots),
         index=str(folder),

@@ -54,13 +54,6 @@ class Program(click.Group):
                 args, name, complete_var, standalone_mode, windows_expand_args=windows_expand_args, **extra
             )
         code = self._run(name, list(sys.argv[1:] if args is None else args), extra)
-        try:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except OSError as error:
-            _discard_output()
-            if not isinstance(error, BrokenPipeError):
-                code = _fail(f"cannot write the answer ({error.strerror}); make room or write elsewhere")
         if standalone_mode:
             sys.exit(code)
         return code
@@ -81,8 +74,7 @@ class Program(click.Group):
             return _fail(error.format_message())
         except PapersearchError as error:
             return _fail(str(error))
-        except BrokenPipeError:
-            _discard_output()
+        except BrokenPipeError:  # whoever read the answer has had enough of it
             return FOUND
         except (KeyboardInterrupt, click.Abort):
             return INTERRUPTED
@@ -102,8 +94,8 @@ def _fail_unexpectedly(error: Exception) -> int:
 
         traceback.print_exc()
         return WRONG
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return _fail(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return _fail(f"{error.filename or 'reading or writing failed'}: {error.strerror}")
     return _fail(f"internal error: {type(error).__name__}: {error}; please report it")
 
 
@@ -113,12 +105,6 @@ def _speak_utf8() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
-def _discard_output() -> None:
-    """Nobody reads our output any more: what is still buffered must not fail when the interpreter flushes it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str) -> None:
@@ -247,7 +233,7 @@ def program(context: click.Context) -> None:
         _write(context.get_help() + "\n")
 
 
-@program.command("index")
+@program.command("index", short_help="Index what changed in the notes.")
 @click.argument("folders", nargs=-1, metavar="[CORPUS]...")
 @_corpus_and_index
 @click.option("--rebuild", is_flag=True, help="Analyse every paper again.")
@@ -325,12 +311,13 @@ class SearchCommand(click.Command):
             if arg == "--":
                 words += rest
             elif arg in with_value:
-                options.append(arg)
-                if with_value[arg]:
-                    value = next(rest, None)
-                    if value is None:
-                        raise click.BadOptionUsage(arg, f"Option {arg!r} needs a value.", ctx)
-                    options.append(value)
+                value = next(rest, None) if with_value[arg] else None
+                if value is not None:
+                    options += (arg, value)
+                elif not with_value[arg]:
+                    options.append(arg)
+                elif not ctx.resilient_parsing:  # a shell that completes the value asks without one
+                    raise click.BadOptionUsage(arg, f"Option {arg!r} needs a value.", ctx)
             elif arg.startswith("--") or (with_value.get(arg[:2]) and _NUMBER.fullmatch(arg[2:])):
                 options.append(arg)
             else:
@@ -338,7 +325,7 @@ class SearchCommand(click.Command):
         return options, words
 
 
-@program.command("search", cls=SearchCommand)
+@program.command("search", cls=SearchCommand, short_help="Search the papers.")
 @click.argument("query", nargs=-1)
 @click.option("--category", multiple=True, metavar="C", help="Only this category, whole or a part. May be repeated.")
 @click.option("--venue", multiple=True, metavar="V", help="Only this venue, in any known spelling. May be repeated.")
@@ -383,8 +370,12 @@ def search_command(
     papersearch search transformer --json | jq -r '.hits[].title'
     vim -q <(papersearch search 量化)
 
-    Words are joined by a blank. A word that begins with "-" is not wanted; after "--" there are only words.
-    Filters: values of one field are alternatives, different fields must all hold.
+    Words are joined by a blank. A word that begins with "-" is not wanted; after "--" there are only words. Filters:
+    values of one field are alternatives, different fields must all hold.
+
+    \b
+    In a query:  "a phrase"   a OR b   (a b) OR c   -word   pre*   word~
+                 field:value  with title, alias, category, note, venue, year, org, has
     """
     if as_json and output not in (None, "json"):
         raise click.UsageError(f"--json and --format {output} are two formats; give one of them", context)
@@ -453,7 +444,7 @@ def _answer(found: Results, notices: Sequence[str], output: str, color: str, pla
     _say_all((*notices, *found.notices))
 
 
-@program.command("show")
+@program.command("show", short_help="Show one paper whole.")
 @click.argument("paper_id", metavar="ID")
 @_json
 @_no_refresh
@@ -485,7 +476,7 @@ def show_command(
     return FOUND
 
 
-@program.command("list")
+@program.command("list", short_help="List all papers.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), help="How many papers to list; all if not given.")
 @_json
 @_no_refresh
@@ -520,7 +511,7 @@ def list_command(
     return FOUND if papers else NOTHING
 
 
-@program.command("facets")
+@program.command("facets", short_help="Show categories, venues, years and organisations with their counts.")
 @click.argument("fields", nargs=-1, metavar="[FIELD]...")
 @_json
 @_no_refresh
@@ -564,7 +555,7 @@ def facets_command(
     return FOUND if any(counts.values()) else NOTHING
 
 
-@program.command("status")
+@program.command("status", short_help="Show what is indexed and whether it is up to date.")
 @_json
 @_corpus_and_index
 @_color
@@ -592,7 +583,7 @@ def status_command(as_json: bool, corpus: tuple[str, ...], index: str | None, co
     return FOUND if state.built else NOTHING
 
 
-@program.command("check")
+@program.command("check", short_help="Check the notes for broken links and the like.")
 @_json
 @_corpus_and_index
 def check_command(as_json: bool, corpus: tuple[str, ...], index: str | None) -> int:

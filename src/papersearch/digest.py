@@ -15,10 +15,12 @@ from markdown_it.token import Token
 
 from papersearch.errors import CorpusError
 from papersearch.files import SUFFIXES, Notice, decode, find_notes, read_bytes, root_names
-from papersearch.paper import Heading, Paper, Section, identity, make_id, parse_heading, plain
+from papersearch.heading import Heading, parse_heading, plain
+from papersearch.paper import Paper, Section, identity, make_id
 
 MAX_NESTING = 100
-"""Deeper block structure is read as text; markdown-it drops what lies deeper than its limit, we do not (source lines)."""
+"""Deeper block structure is read as text; markdown-it drops what lies deeper than its limit, we do not (source
+lines)."""
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _BARE_URL = re.compile(r"https?://[^\s<>\"'（），。；、】」》]+")
@@ -54,17 +56,21 @@ class _Parser(MarkdownIt):
         return link
 
     def links(self, content: str, env: dict[str, object]) -> Iterator[str]:
-        """Link targets and bare URLs of one inline run, in order, as written."""
+        """Link targets and bare URLs of one inline run, in order, as written.
+
+        Links to notes whose path has a blank are taken too: Markdown does not read them as links, people write them.
+        """
         children: list[Token] = []
         self.inline.parse(content, self, env, children)
+        found: list[str] = []
         for token in children:
             if token.type == "link_open":
-                yield str(token.attrs.get("href", ""))
-            elif token.type == "image":
-                continue
+                found.append(str(token.attrs.get("href", "")))
             elif token.type == "text":
-                yield from (url.rstrip(".,;:!?)*]") for url in _BARE_URL.findall(token.content))
-        yield from _LOOSE_LINK.findall(content) if " " in content and "](" in content else ()
+                found += (url.rstrip(".,;:!?)*]") for url in _BARE_URL.findall(token.content))
+        if " " in content and "](" in content:
+            found += (target for target in _LOOSE_LINK.findall(content) if target not in found)
+        yield from found
 
 
 @dataclass
@@ -400,7 +406,7 @@ def read_corpus(roots: Sequence[Path]) -> tuple[Corpus, dict[str, bytes]]:
         if not root.exists():
             raise CorpusError(f"no corpus at {root}; name a folder of Markdown or one file with --corpus")
         paths, notices = find_notes(root)
-        corpus.notices += [replace(n, path=prefix + n.path) for n in notices]
+        corpus.notices += [n._replace(path=prefix + n.path) for n in notices]
         notes: list[Note] = []
         for path in paths:
             try:

@@ -8,8 +8,7 @@ field of whole normalised values for filters and facets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 TEXT = "text"
 """The boosted text field: words of title, aliases, category and notes."""
@@ -19,8 +18,7 @@ ID = "id"
 """The field of document ids."""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field a user can name in a query."""
 
     name: str
@@ -38,7 +36,8 @@ class Field:
         return TEXT if self.kind == "scored" else self.name
 
 
-# Zones are ranges of positions, [start, end). What does not fit a short zone goes on in the note zone, which has no end:
+# Zones are ranges of positions, [start, end). What does not fit a short zone goes on in the note zone, which has no
+# end:
 # nothing is dropped. Narrow zones keep most positions below 2**16, so that they take two bytes on disk.
 TABLE: tuple[Field, ...] = (
     Field("title", "标题", "scored", "words of the title", boost=3.0, zone=(0, 1024)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from papersearch.errors import CorpusError
 
@@ -16,8 +16,7 @@ RACY_NS = 50_000_000
 """A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """Something about one place of the corpus that its owner should know; never fatal."""
 
     path: str
@@ -29,8 +28,7 @@ class Notice:
         return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
 
 
-@dataclass(frozen=True)
-class FileState:
+class FileState(NamedTuple):
     """What tells whether a note changed since it was read: its stat, then its hash."""
 
     path: str

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from papersearch.analysis.normalize import CJK, fold
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Unit, chains, units
 from papersearch.analysis.words import vocabulary_cutter
 from papersearch.fields import GRAMS, TEXT
-from papersearch.glossary import LONGEST_KEY, Glossary
+from papersearch.glossary import LONGEST_KEY, Lookup
 from papersearch.stopwords import STOP_WORDS
 
 STEM_FACTOR = 0.9
@@ -32,6 +32,8 @@ AMBIGUOUS_FACTOR = 0.4
 """Another name where either name also stands for something else."""
 CORRECTION_FACTOR = 0.7
 """A word spelt nearly so."""
+SHORTEST_AMBIGUOUS = 3
+"""Shorter ambiguous names are never searched for in place of a query's word: `AD` is in too many texts as `ad`."""
 SINGLE_CHARACTER = 0.5
 """Weight of a lone Chinese character, in words."""
 LONGEST_JOIN = 3
@@ -46,13 +48,16 @@ class Vocabulary(Protocol):
         """Whether a document has the term among its words."""
         ...
 
+    def knows_pair(self, pair: str) -> bool:
+        """Whether two Chinese characters stand side by side anywhere."""
+        ...
+
     def corrections(self, word: str) -> list[str]:
         """Terms that the word may be a slip of, best first; empty if corrections are not wanted."""
         ...
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """One way to write an idea: terms at offsets from its first position. A single term is its own phrase."""
 
     parts: tuple[tuple[str, tuple[str, ...], int], ...]
@@ -63,17 +68,16 @@ class Form:
         return cls(((key, (text,), 0),))
 
 
-@dataclass(frozen=True)
-class Group:
-    """Forms that add up, and how much they count. `corrected` is the spelling they were found under, if not the query's."""
+class Group(NamedTuple):
+    """Forms that add up, and how much they count. `corrected` is the spelling they were found under, if not the
+    query's."""
 
     forms: tuple[Form, ...]
     factor: float = 1.0
     corrected: str = ""
 
 
-@dataclass(frozen=True)
-class Idea:
+class Idea(NamedTuple):
     """One thing a query asks for. `text` is how the query writes it; `size` is how many words it stands for."""
 
     text: str
@@ -83,8 +87,7 @@ class Idea:
     """Whether the index or the glossary has the word at all."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Neighbouring ideas [start, stop) found as one: `lightseq 2` as `lightseq2`, 知识蒸馏 as `knowledge distillation`.
 
     A `concept` names one idea: a paper that has its words apart matches it only in part.
@@ -165,13 +168,18 @@ def name_forms(name: str, knows: Callable[[str], bool]) -> tuple[Form, ...]:
     return tuple(forms)
 
 
-def find_ideas(text: str, vocabulary: Vocabulary, glossary: Glossary) -> Ideas:
+def find_ideas(text: str, vocabulary: Vocabulary, glossary: Lookup) -> Ideas:
     """Cut a stretch of query text into ideas."""
     return _Finder(vocabulary, glossary).find(text)
 
 
+def corrected(idea: Idea, spelling: str) -> list[Group]:
+    """The groups of an idea as those of a slip of it."""
+    return [Group(g.forms, g.factor * CORRECTION_FACTOR, spelling) for g in idea.groups]
+
+
 class _Finder:
-    def __init__(self, vocabulary: Vocabulary, glossary: Glossary) -> None:
+    def __init__(self, vocabulary: Vocabulary, glossary: Lookup) -> None:
         self.vocabulary = vocabulary
         self.knows = vocabulary.knows
         self.glossary = glossary
@@ -203,7 +211,7 @@ class _Finder:
         if not found.ideas and found.ignored:
             # Nothing but function words: then they are what is asked for.
             for written in found.ignored:
-                found.ideas.append(self.chinese(written) if CJK.match(written) else self.word(written))
+                found.ideas.append(self.chinese(written, alone=True) if CJK.match(written) else self.word(written))
             found.ignored = []
         else:
             self.translate()
@@ -225,14 +233,14 @@ class _Finder:
         terms = word_terms(word, self.knows)
         if terms and terms != (word,):
             groups.append(Group((Form(((TEXT, terms, 0),)),), STEM_FACTOR))
-        groups += self.names([stem(word)])
+        groups += self.names([stem(word)], word)
         known = bool(terms) or stem(word) in self.glossary
         if not terms:
             groups += self.split(word)
             known = known or len(groups) > 1
         if not known:
-            near = self.vocabulary.corrections(word)
-            groups += [Group((Form.term(term),), CORRECTION_FACTOR, corrected=term) for term in near]
+            for term in self.vocabulary.corrections(word):
+                groups += corrected(self.word(term), term)
         return Idea(written, tuple(groups), known=known)
 
     def split(self, word: str) -> list[Group]:
@@ -245,7 +253,7 @@ class _Finder:
         return [Group(tuple(forms), JOIN_FACTOR)] if forms else []
 
     def join(self, latin: list[tuple[int, Unit]]) -> None:
-        """Spans in which the words up to the last one are written as one word in the index, or stand in a row."""
+        """Spans in which the words up to the last one are written as one word in the index."""
         for size in range(2, LONGEST_JOIN + 1):
             if len(latin) < size:
                 return
@@ -253,9 +261,6 @@ class _Finder:
             terms = word_terms(fold("".join(unit.text for _, unit in last))[:MAX_TERM], self.knows)
             if terms:
                 self.span(last[0][0], last[-1][0] + 1, [Group((Form(((TEXT, terms, 0),)),))])
-            if size == 2:
-                row = tuple((TEXT, (fold(unit.text)[:MAX_TERM],), i) for i, (_, unit) in enumerate(last))
-                self.span(last[0][0], last[-1][0] + 1, [Group((Form(row),))])
 
     def span(self, start: int, stop: int, groups: Iterable[Group], *, concept: bool = False) -> None:
         self.found.spans.append(Span(start, stop, tuple(groups), concept))
@@ -268,7 +273,7 @@ class _Finder:
         row = Form(tuple((TEXT, (word,), i) for i, word in enumerate(words)))
         exact = [Form.term(t) for t in dict.fromkeys((symbols, joined)) if self.knows(t)]
         stems = [Form.term(t) for t in (STEM_MARK + stem(joined),) if self.knows(t)]
-        names = self.names([stem(word) for word in words])
+        names = self.names([stem(word) for word in words], " ".join(words))
         if exact or stems:
             groups = [Group((form,), 1.0 if i == 0 else JOIN_FACTOR) for i, form in enumerate(exact)]
             if stems:
@@ -288,12 +293,13 @@ class _Finder:
 
     # ---- Chinese
 
-    def chinese(self, word: str) -> Idea:
-        groups: list[Group] = []
-        if self.knows(word):
-            groups.append(Group((Form.term(word),)))
-        groups.append(Group((gram_form(word),), GRAM_FACTOR))
-        names = self.names([word])
+    def chinese(self, word: str, *, alone: bool = False) -> Idea:
+        """A Chinese word. One character is found inside other words only if it stands alone: beside other characters
+        it counts where it stands beside them in a note, too."""
+        groups = [Group((Form.term(word),))] if self.knows(word) else []
+        if len(word) > 1 or alone:
+            groups.append(Group((gram_form(word),), GRAM_FACTOR))
+        names = self.names([word], word)
         size = 1.0 if len(word) > 1 else SINGLE_CHARACTER
         return Idea(word, (*groups, *names), size=size, known=self.knows(word) or word in self.glossary)
 
@@ -308,44 +314,44 @@ class _Finder:
             if word:
                 pieces.append((word, True))
             reached = offset + len(word)
+        pieces = _with_fragments(pieces)
         for i, (piece, known) in enumerate(pieces):
             if piece in STOP_WORDS:
                 self.skip(piece, piece, cjk=True)
             elif known or len(piece) == 1:
-                self.add(self.chinese(piece), piece, cjk=True, joined=i > 0)
+                self.add(self.chinese(piece, alone=run == piece), piece, cjk=True, joined=i > 0)
             else:
-                self.add(self.unknown(piece), piece, cjk=True, joined=i > 0)
+                before = pieces[i - 1][0] if i else ""
+                after = pieces[i + 1][0] if i + 1 < len(pieces) else ""
+                self.add(self.unknown(piece, before, after), piece, cjk=True, joined=i > 0)
         stop = len(self.found.ideas)
         if stop - start > 1:
             self.span(start, stop, [Group((gram_form(run),))])
-        self.neighbours(start, stop, len(pieces))
 
-    def unknown(self, run: str) -> Idea:
-        """Characters that are no words anywhere: found as they stand, or as a word with one character wrong."""
+    def unknown(self, run: str, before: str, after: str) -> Idea:
+        """Characters that are no words anywhere: found as they stand, or as a word with one character wrong, if that
+        word stands beside the words that the query has before or after it."""
         groups = [Group((gram_form(run),), GRAM_FACTOR)]
-        groups += [
-            Group((gram_form(term),), GRAM_FACTOR * CORRECTION_FACTOR, corrected=term)
-            for term in self.vocabulary.corrections(run)
-        ]
+        if not self.together(run):
+            for term in self.vocabulary.corrections(run):
+                if (before and self.together(before + term)) or (after and self.together(term + after)):
+                    groups += corrected(self.chinese(term), term)
         return Idea(run, tuple(groups), size=max(1.0, len(run) / 2), known=False)
 
-    def neighbours(self, start: int, stop: int, count: int) -> None:
-        """Words of a run that stand next to each other in the query count more where they do so in a note."""
-        if stop - start < 3:
-            return
-        pieces = self.pieces[-count:]
-        for left, right in zip(pieces, pieces[1:], strict=False):
-            if left.idea is not None and right.idea is not None:
-                self.span(left.idea, right.idea + 1, [Group((gram_form(left.text + right.text),))])
+    def together(self, run: str) -> bool:
+        """Whether every two neighbours of the run are neighbours somewhere."""
+        return all(self.vocabulary.knows_pair(run[i : i + 2]) for i in range(len(run) - 1))
 
     # ---- other names
 
-    def names(self, atoms: list[str]) -> list[Group]:
+    def names(self, atoms: list[str], spelling: str) -> list[Group]:
         """What the glossary calls it besides, the sure names before the ambiguous ones."""
         sure: list[Form] = []
         doubtful: list[Form] = []
-        for sense in self.glossary.senses(" ".join(atoms)):
+        for sense in self.glossary.senses(" ".join(atoms), spelling):
             for name in sense.others:
+                if name.ambiguous and len(name.text) < SHORTEST_AMBIGUOUS:
+                    continue
                 (doubtful if sense.ambiguous or name.ambiguous else sure).extend(name_forms(name.text, self.knows))
         groups = []
         if sure:
@@ -374,7 +380,24 @@ class _Finder:
             own = name_forms(" ".join(atoms), self.knows) if any(not p.cjk for p in pieces[i:j]) else ()
             own = own or ((gram_form("".join(atoms)),) if all(p.cjk for p in pieces[i:j]) else ())
             groups = [Group(own)] if own else []
-            self.span(ideas[0], ideas[-1] + 1, [*groups, *self.names(atoms)], concept=concept)
+            self.span(
+                ideas[0],
+                ideas[-1] + 1,
+                [*groups, *self.names(atoms, " ".join(p.text for p in pieces[i:j]))],
+                concept=concept,
+            )
+
+
+def _with_fragments(pieces: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Neighbouring lone characters as one unknown piece: what a word falls into that the index does not have."""
+    merged: list[tuple[str, bool]] = []
+    for piece, known in pieces:
+        lone = len(piece) == 1 and piece not in STOP_WORDS
+        if lone and merged and (not merged[-1][1] or len(merged[-1][0]) == 1) and merged[-1][0] not in STOP_WORDS:
+            merged[-1] = (merged[-1][0] + piece, False)
+        else:
+            merged.append((piece, known))
+    return merged
 
 
 def _atoms(pieces: Iterable[_Piece]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from papersearch.digest import read_corpus
 from papersearch.files import Notice
 from papersearch.paper import Paper, identity
-from papersearch.venues import _BY_KEY, _key, canonical_venue
+from papersearch.venues import canonical_venue, known_spelling
 
 
 def check(roots: Sequence[Path]) -> list[Notice]:
@@ -53,7 +53,7 @@ def _odd_venues(papers: Iterable[Paper]) -> Iterator[Notice]:
     named = Counter(paper.venue.casefold() for paper in papers if paper.venue)
     for paper in papers:
         written = paper.venue_raw
-        if not written or not paper.venue or _key(written) in _BY_KEY:
+        if not written or not paper.venue or known_spelling(written):
             continue
         if canonical_venue(written):
             message = f"the venue {written!r} was read as {paper.venue}; is that its name?"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from papersearch.fields import BY_ANY_NAME, Field
 
@@ -22,84 +22,73 @@ MAX_CLAUSES = 128
 SORTS = ("score", "year", "-year", "title", "venue")
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """Free text: its ideas are found by the search, each may be relaxed."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Phrase:
+class Phrase(NamedTuple):
     """Words or Chinese characters one after the other."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Prefix:
+class Prefix(NamedTuple):
     """Any word that begins so."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Fuzzy:
+class Fuzzy(NamedTuple):
     """Any word at most `edits` insertions, deletions, changes or swaps of neighbours away."""
 
     text: str
     edits: int
 
 
-@dataclass(frozen=True)
-class Within:
+class Within(NamedTuple):
     """A scored clause inside one zone: `title:…`. Never relaxed."""
 
     zone: str
     node: Node
 
 
-@dataclass(frozen=True)
-class Exact:
+class Exact(NamedTuple):
     """Papers one of whose values of an exact field is one of these."""
 
     field: str
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Years:
+class Years(NamedTuple):
     """Papers of these years, both ends included; None is open."""
 
     ranges: tuple[tuple[int | None, int | None], ...]
 
 
-@dataclass(frozen=True)
-class Not:
+class Not(NamedTuple):
     node: Node
 
 
-@dataclass(frozen=True)
-class Or:
+class Or(NamedTuple):
     nodes: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
-class And:
+class And(NamedTuple):
     nodes: tuple[Node, ...]
 
 
 Node = Words | Phrase | Prefix | Fuzzy | Within | Exact | Years | Not | Or | And
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A parsed query: its clauses, all of which count, and what the user should be told about it."""
 
     text: str
     clauses: tuple[Node, ...] = ()
     sort: str | None = None
-    notices: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
 
 
 _DOUBLE_QUOTES = str.maketrans(dict.fromkeys("“”„‟＂〝〞「」『』«»", '"'))
@@ -107,8 +96,8 @@ _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣", "-"))
 _FIELD = re.compile(r"([^\W\d_]+)[:：](?=\S)")
 _RANGE = re.compile(r"\[\s*(\S+)\s+TO\s+(\S+)\s*\]", re.IGNORECASE)
 _YEAR = r"[12][0-9]{3}"
-_YEARS = re.compile(rf"(?:(?P<one>{_YEAR})|(?P<low>{_YEAR})?\s*(?:\.\.\.?|-|~|TO)\s*(?P<high>{_YEAR})?"
-                    rf"|(?P<sign>>=|<=|>|<)\s*(?P<bound>{_YEAR}))\Z", re.IGNORECASE)  # fmt: skip
+_YEARS = (rf"(?:(?P<one>{_YEAR})|(?P<low>{_YEAR})?\s*(?:\.\.\.?|-|~|TO)\s*(?P<high>{_YEAR})?"
+                    rf"|(?P<sign>>=|<=|>|<)\s*(?P<bound>{_YEAR}))\Z")  # fmt: skip
 
 
 def half_width(text: str) -> str:
@@ -122,7 +111,7 @@ def parse_years(value: str) -> tuple[int | None, int | None]:
     bracketed = _RANGE.fullmatch(text)
     if bracketed:
         text = "..".join("" if end == "*" else end for end in bracketed.groups())
-    found = _YEARS.match(text)
+    found = re.match(_YEARS, text, re.IGNORECASE)  # compiled only for a query that has years
     if not found or not any(found[name] for name in ("one", "low", "high", "bound")):
         raise ValueError(f"{value!r} is no year; write 2022, 2019..2021, 2021.. or ..2017")
     if found["one"]:
@@ -358,8 +347,3 @@ class _Parser:
             and self.source[end : end + 1].isspace()
             and bool(self.source[end:].strip())
         )
-
-
-def with_filters(query: Query, filters: list[Node]) -> Query:
-    """The query with filter clauses of a caller added."""
-    return replace(query, clauses=(*query.clauses, *filters))

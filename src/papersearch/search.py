@@ -10,25 +10,38 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
-from papersearch.analysis.normalize import CJK, fold
+from papersearch.analysis.normalize import CJK, exact_value, fold
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.errors import UsageError
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
-from papersearch.glossary import Glossary, shipped
+from papersearch.glossary import Lookup, shipped
 from papersearch.ideas import Form, Group, Idea, Ideas, find_ideas, gram_form, phrase_form
-from papersearch.index.documents import exact_value
 from papersearch.index.reader import FieldReader, Snapshot
 from papersearch.query import SORTS, And, Exact, Fuzzy, Node, Not, Or, Phrase, Prefix, Query, Within, Words, Years
 from papersearch.results import Stage
 from papersearch.scoring import idf, saturation
 from papersearch.venues import canonical_venue
 
-SOME_SHARE = 0.5
-"""A paper that does not match every idea is shown only if what it matches carries more than this share of the weight."""
+SOME_SHARE = 0.45
+"""Where no paper matches every idea: the share of the query's weight that a paper must match to be shown. Less would
+answer queries about what the digest does not hold."""
+BELOW_SHARE = 0.3
+"""The same for papers shown below some that match every idea."""
 SPAN_BONUS = 0.3
-"""What ideas that stand together as in the query add, as a part of what they are worth on their own."""
+"""What ideas that are written as one add, as a part of what they are worth on their own."""
+NEAR_BONUS = 0.5
+"""What two ideas that stand side by side add, as a part of what the lesser one is worth; less with every word
+between."""
+NEAR_WORDS = 4
+"""Words (Chinese: characters) between two ideas beyond which they are not near each other."""
+NEAR_CANDIDATES = 200
+"""How many documents are looked at for nearness: the best ones without it."""
+VERBOSE_IDEAS = 4
+"""From so many ideas on, a query describes: words that are found nowhere count less."""
+VERBOSE_UNKNOWN = 0.3
 MAX_EXPANSION = 512
 """Terms that a prefix or a fuzzy word may stand for; the shortest (prefix) or nearest come first."""
 
@@ -37,11 +50,13 @@ LONGEST_ENDING = 6
 """Letters that a word of the index may have more than an unknown word which it begins with."""
 MAX_CORRECTIONS = 3
 
+ORDER: tuple[Stage, ...] = ("all", "fuzzy", "some")
+"""Papers that match everything stand above those that match it under a corrected spelling, those above partial ones."""
+
 Scores = dict[int, float]
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One search: what is asked, what is admitted, what is to be returned."""
 
     query: Query
@@ -53,8 +68,7 @@ class Request:
     facets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One document of an answer."""
 
     doc: int
@@ -90,6 +104,8 @@ class Matcher:
     weight: float
     forms: tuple[Form, ...]
     zone: str | None = None
+    spellings: dict[str, set[int]] = field(default_factory=dict)
+    """Corrected spelling → documents found under it alone."""
 
 
 @dataclass
@@ -109,7 +125,7 @@ class IndexSearcher:
         self,
         snapshot: Snapshot,
         order_of: Callable[[int], tuple[object, ...]],
-        glossary: Callable[[], Glossary] = shipped,
+        glossary: Callable[[], Lookup] = shipped,
     ) -> None:
         """`order_of(doc)`: where the document stands in reading order; breaks ties and orders lists. `glossary` is
         called when a query has words."""
@@ -140,6 +156,9 @@ class IndexSearcher:
                 spans += self._match_spans(ideas, base, matchers)
             else:
                 matchers.append(self._match_clause(clause))
+        if len(matchers) >= VERBOSE_IDEAS:
+            for matcher in matchers:
+                matcher.weight *= 1.0 if matcher.scores else VERBOSE_UNKNOWN
         required = [self._match_clause(clause) for clause in strict_clauses]
         for matcher in required:
             found_in = set(matcher.scores)
@@ -153,13 +172,18 @@ class IndexSearcher:
             exact, partial = dict.fromkeys(docs, 0.0), {}
         if request.strict:
             partial = {}
+        self._add_nearness(matchers, exact, partial)
         for matcher in required:
             for scores in (exact, partial):
                 for doc in scores:
                     scores[doc] += matcher.scores[doc]
-        answer.stage = "all" if exact else "some" if partial else "none"
-        found = [Found(doc, score, "all") for doc, score in exact.items()]
+        corrected = self._correct(matchers, exact)
+        found = [Found(doc, score, "fuzzy" if doc in corrected else "all") for doc, score in exact.items()]
         found += [Found(doc, score, "some") for doc, score in partial.items()]
+        stages = {f.stage for f in found}
+        answer.stage = next((stage for stage in ORDER if stage in stages), "none")
+        if found:
+            answer.notices += self._say_corrections(matchers, {f.doc for f in found})
         answer.total = len(found)
         answer.facets = self._count(request.facets, [f.doc for f in found])
         found.sort(key=self._sort_key(sort, ranked=bool(answer.matchers)))
@@ -168,7 +192,8 @@ class IndexSearcher:
         return answer
 
     def _take_apart(self, clauses: Iterable[Node], answer: Answer) -> tuple[set[int] | None, list[Node], list[Node]]:
-        """(documents that filters and negations admit, None for all; clauses that may be relaxed; those that may not)."""
+        """(documents that filters and negations admit, None for all; clauses that may be relaxed; those that may
+        not)."""
         admitted: set[int] | None = None
         relaxable: list[Node] = []
         strict: list[Node] = []
@@ -205,7 +230,7 @@ class IndexSearcher:
     def _sort_key(self, sort: str, *, ranked: bool) -> Callable[[Found], tuple[object, ...]]:
         """Full matches stand above partial ones whatever the order; ties go by reading order."""
         if sort == "score" and ranked:
-            return lambda f: (f.stage != "all", -round(f.score, 9), self.order_of(f.doc))
+            return lambda f: (ORDER.index(f.stage), -round(f.score, 9), self.order_of(f.doc))
         if sort in ("year", "-year"):
             years = self._values("year")
             sign = -1 if sort == "-year" else 1
@@ -340,12 +365,35 @@ class IndexSearcher:
     def _match_idea(self, idea: Idea, zone: str | None = None) -> Matcher:
         """The best group of forms counts for each document."""
         scores: Scores = {}
+        as_written: set[int] = set()
+        spellings: dict[str, set[int]] = {}
         for group in idea.groups:
-            for doc, score in self._match_group(idea.text, group, zone).scores.items():
+            found = self._match_group(idea.text, group, zone).scores
+            if group.corrected:
+                spellings.setdefault(group.corrected, set()).update(found)
+            else:
+                as_written.update(found)
+            for doc, score in found.items():
                 if score > scores.get(doc, 0.0):
                     scores[doc] = score
         forms = tuple(form for group in idea.groups for form in group.forms)
-        return Matcher(idea.text, scores, idea.size * idf(len(scores), self.documents), forms, zone)
+        weight = idea.size * idf(len(scores), self.documents)
+        spellings = {term: docs - as_written for term, docs in spellings.items() if docs - as_written}
+        return Matcher(idea.text, scores, weight, forms, zone, spellings)
+
+    @staticmethod
+    def _correct(matchers: Sequence[Matcher], docs: Iterable[int]) -> set[int]:
+        """Those of the documents that match some idea only under a corrected spelling."""
+        slips = [found for matcher in matchers for found in matcher.spellings.values()]
+        return {doc for doc in docs if any(doc in found for found in slips)}
+
+    @staticmethod
+    def _say_corrections(matchers: Sequence[Matcher], docs: set[int]) -> list[str]:
+        return [
+            f"searched for {', '.join(used)} instead of {matcher.text}"
+            for matcher in matchers
+            if (used := [term for term, found in matcher.spellings.items() if found & docs])
+        ]
 
     def _match_group(self, text: str, group: Group, zone: str | None = None) -> Matcher:
         frequencies: Scores = {}
@@ -393,6 +441,7 @@ class IndexSearcher:
         total = sum(m.weight for m in matchers)
         exact: Scores = {}
         partial: Scores = {}
+        shares: Scores = {}
         for doc in candidates:
             values = [m.scores.get(doc) for m in matchers]
             bonus = 0.0
@@ -411,9 +460,48 @@ class IndexSearcher:
             score = sum(value for value in values if value is not None) + bonus
             if whole and None not in values:
                 exact[doc] = score
-            elif held > SOME_SHARE * total:
+            else:
                 partial[doc] = score
-        return exact, partial
+                shares[doc] = held / total if total else 0.0
+        least = BELOW_SHARE if exact else SOME_SHARE
+        return exact, {doc: score for doc, score in partial.items() if shares[doc] > least}
+
+    # ---- nearness
+
+    def _add_nearness(self, matchers: Sequence[Matcher], *tiers: Scores) -> None:
+        """Raise the scores of documents in which ideas that are neighbours in the query are neighbours too, in
+        whatever form or language they are written."""
+        pairs = [(a, b) for a, b in pairwise(matchers) if a.scores and b.scores]
+        if not pairs:
+            return
+        for scores in tiers:
+            candidates = sorted(scores, key=lambda doc: (-scores[doc], doc))[:NEAR_CANDIDATES]
+            docs = set(candidates)
+            places: dict[int, dict[int, list[tuple[int, int]]]] = {}
+            for a, b in pairs:
+                for matcher in (a, b):
+                    if id(matcher) not in places:
+                        places[id(matcher)] = self._stretches(matcher, docs)
+                left, right = places[id(a)], places[id(b)]
+                for doc in docs.intersection(left, right):
+                    distance = _distance(left[doc], right[doc])
+                    if distance <= NEAR_WORDS:
+                        worth = min(a.scores.get(doc, 0.0), b.scores.get(doc, 0.0))
+                        scores[doc] += NEAR_BONUS * worth / (1 + distance)
+
+    def _stretches(self, matcher: Matcher, docs: set[int]) -> dict[int, list[tuple[int, int]]]:
+        """Document → [start, end) positions of every occurrence of the idea, in order."""
+        found: dict[int, set[tuple[int, int]]] = {}
+        for form in dict.fromkeys(matcher.forms):
+            width = _width(form)
+            if len(form.parts) == 1:
+                key, terms, _ = form.parts[0]
+                columns: Mapping[int, Iterable[int]] = self._column_in(key, terms, docs)
+            else:
+                columns = self._phrase(form, docs)
+            for doc, positions in columns.items():
+                found.setdefault(doc, set()).update((p, p + width) for p in positions)
+        return {doc: sorted(stretches) for doc, stretches in found.items()}
 
     # ---- forms
 
@@ -444,9 +532,9 @@ class IndexSearcher:
     def _reader(self, key: str) -> FieldReader:
         return self.text if key == TEXT else self.grams
 
-    def _phrase(self, form: Form) -> dict[int, Sequence[int]]:
-        """Document → first positions of the phrase, for documents that have it."""
-        docs: set[int] | None = None
+    def _phrase(self, form: Form, within: set[int] | None = None) -> dict[int, Sequence[int]]:
+        """Document → first positions of the phrase, for documents (of `within`, if given) that have it."""
+        docs = within
         for key, terms, _ in form.parts:
             here = self._docs_of(key, terms)
             docs = here if docs is None else docs & here
@@ -601,11 +689,36 @@ class IndexSearcher:
         return tuple(Form.term(term) for _, term in sorted(near)[:MAX_EXPANSION])
 
 
+def _width(form: Form) -> int:
+    """Positions that an occurrence of the form takes."""
+    _, terms, offset = form.parts[-1]
+    return offset + (len(terms[0]) if CJK.match(terms[0]) else 1)
+
+
+def _distance(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:
+    """Fewest positions between a stretch of `left` and one of `right`; standing in the query's order is one nearer."""
+    best = NEAR_WORDS + 1
+    start = 0
+    for begin, end in left:
+        while start < len(right) and right[start][1] < begin - NEAR_WORDS:
+            start += 1
+        for i in range(start, len(right)):
+            other_begin, other_end = right[i]
+            if other_begin > end + NEAR_WORDS:
+                break
+            if other_begin >= end:
+                best = min(best, other_begin - end)
+            elif begin >= other_end:
+                best = min(best, begin - other_end + 1)
+    return best
+
+
 class _Words:
     """What find_ideas() asks of the index."""
 
     def __init__(self, searcher: IndexSearcher, *, correcting: bool) -> None:
         self.knows = searcher.knows
+        self.knows_pair = lambda pair: searcher.grams.doc_frequency(pair) > 0
         self._searcher = searcher
         self._correcting = correcting
 

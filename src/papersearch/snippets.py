@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from papersearch.analysis.normalize import CJK, fold, normalize
 from papersearch.analysis.tokens import STEM_MARK, Token, tokens
@@ -19,8 +19,7 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+|>\s?|#{1,6}\s+|\d+[.)]\s+)+")
 _FENCE = re.compile(r"^\s*(?:```|~~~|[-*_]{3,}\s*$|\|[\s:|-]+\|?\s*$|<[^>]*>\s*$|!\[[^\]]*\]\([^)]*\)\s*$)")
 
 
-@dataclass(frozen=True)
-class Excerpt:
+class Excerpt(NamedTuple):
     """A piece of a note. `highlights` are [start, end) offsets into `text`."""
 
     text: str

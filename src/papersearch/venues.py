@@ -223,6 +223,11 @@ def _one_edit_apart(a: str, b: str) -> bool:
     )
 
 
+def known_spelling(name: str) -> str | None:
+    """The canonical name of a venue written in a way the table has, or None: no slips are corrected."""
+    return _BY_KEY.get(_key(name))
+
+
 def canonical_venue(name: str) -> str | None:
     """The canonical name of a venue as notes write it, or None where it is none we know.
 

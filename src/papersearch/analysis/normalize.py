@@ -1,7 +1,8 @@
 """Original text → the form in which it is compared, with offsets back into the original.
 
 Width, compatibility forms (NFKC), accents of Latin, Greek and Cyrillic letters, traditional Chinese characters and
-Markdown's backslash escapes are folded here. Case is kept, because CamelCase tells where a word has parts; `fold()` takes it away afterwards.
+Markdown's backslash escapes are folded here. Case is kept, because CamelCase tells where a word has parts; `fold()`
+takes it away afterwards.
 """
 
 from __future__ import annotations
@@ -99,9 +100,9 @@ def fold(normalized: str) -> str:
     return normalized.casefold()
 
 
-def is_cjk(char: str) -> bool:
-    """Whether the character belongs to a script written without blanks: Han, kana, bopomofo."""
-    return bool(CJK.match(char))
+def exact_value(value: str) -> str:
+    """The form in which values of exact fields are kept and compared: width, accents, case and outer blanks folded."""
+    return " ".join(fold(normalize(value)[0]).split())
 
 
 CJK_CLASS = (

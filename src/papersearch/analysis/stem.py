@@ -30,5 +30,17 @@ def stem(word: str) -> str:
 
 def fingerprint() -> str:
     """Tells two versions of the stemmer apart by what they do: part of the index's identity."""
-    probes = ["generation", "studies", "agreed", "skis", "dying", "early", "adversarially", "compilers", "internal", "universities", "emergent"]
+    probes = [
+        "generation",
+        "studies",
+        "agreed",
+        "skis",
+        "dying",
+        "early",
+        "adversarially",
+        "compilers",
+        "internal",
+        "universities",
+        "emergent",
+    ]
     return " ".join(stem(word) for word in probes)

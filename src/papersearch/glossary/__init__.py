@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from papersearch.analysis.normalize import fold
 from papersearch.analysis.stem import stem
@@ -35,6 +35,25 @@ def key_atoms(text: str) -> list[str]:
     return [unit.text if unit.cjk else stem(fold(unit.text)) for unit in units(text)[0]]
 
 
+def spelling_of(text: str) -> str:
+    """The words of a form in lower case, joined by blanks whatever stood between them."""
+    return " ".join(unit.text if unit.cjk else fold(unit.text) for unit in units(text)[0])
+
+
+def senses_of(groups: Iterable[tuple[Name, ...]], key: str, spelling: str) -> list[Sense]:
+    """The senses of a form in the groups that its key names. Where some have the very spelling, only these count:
+    `transform` is not `transformer`, though their stems are the same."""
+    by_stem: list[Sense] = []
+    by_spelling: list[Sense] = []
+    for group in groups:
+        own = [name for name in group if " ".join(key_atoms(name.text)) == key]
+        exact = [name for name in own if spelling_of(name.text) == spelling]
+        found = by_spelling if exact else by_stem
+        same = exact or own
+        found.append(Sense(tuple(n for n in group if n not in same), all(name.ambiguous for name in same)))
+    return by_spelling or by_stem
+
+
 class Glossary:
     """Looks up what else a form is called."""
 
@@ -52,18 +71,12 @@ class Glossary:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._by_key
 
-    def senses(self, key: str) -> list[Sense]:
-        """The ideas that a form may name; `key` is the form's atoms joined by blanks."""
-        senses = []
-        for number in self._by_key.get(key, ()):
-            group = self._groups[number]
-            own = [name for name in group if " ".join(key_atoms(name.text)) == key]
-            others = tuple(name for name in group if name not in own)
-            senses.append(Sense(others, all(name.ambiguous for name in own)))
-        return senses
+    def senses(self, key: str, spelling: str = "") -> list[Sense]:
+        """The ideas that a form may name; `key` is the form's atoms joined by blanks, `spelling` its words so."""
+        return senses_of((self._groups[number] for number in self._by_key.get(key, ())), key, spelling)
 
 
 def parse_groups(lines: Iterable[str]) -> Iterator[tuple[Name, ...]]:
@@ -76,18 +89,47 @@ def parse_groups(lines: Iterable[str]) -> Iterator[tuple[Name, ...]]:
         yield tuple(Name(n.removesuffix(AMBIGUOUS), n.endswith(AMBIGUOUS)) for n in names if n)
 
 
-_shipped: Glossary | None = None
+def sources() -> list[str]:
+    """The glossary files of the package, in a fixed order."""
+    folder = os.path.dirname(__file__)
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".tsv")]
 
 
-def shipped() -> Glossary:
+def signature_of(paths: Iterable[str]) -> str:
+    """Tells two states of the files apart without reading them: the compiled form is made from one of them."""
+    states = ((os.path.basename(path), os.stat(path)) for path in paths)
+    return " ".join(f"{name}:{state.st_size}:{state.st_mtime_ns}" for name, state in states)
+
+
+def read_groups(paths: Iterable[str]) -> Iterator[tuple[Name, ...]]:
+    """The groups of glossary files."""
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            yield from parse_groups(file.read().split("\n"))
+
+
+class Lookup(Protocol):
+    """What a search asks of a glossary, read from text or compiled."""
+
+    def __contains__(self, key: object) -> bool: ...
+
+    def senses(self, key: str, spelling: str = "") -> list[Sense]: ...
+
+
+_shipped: Lookup | None = None
+
+
+def shipped() -> Lookup:
     """The glossary of the package, read on first use."""
     global _shipped
     if _shipped is None:
-        folder = os.path.dirname(__file__)
-        lines: list[str] = []
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".tsv"):
-                with open(os.path.join(folder, name), encoding="utf-8") as file:
-                    lines += file.read().split("\n")
-        _shipped = Glossary(parse_groups(lines))
+        _shipped = Glossary(read_groups(sources()))
     return _shipped
+
+
+def shipped_in(folder: str) -> Lookup:
+    """The glossary of the package, compiled into an index folder where that can be written."""
+    from papersearch.glossary.compiled import open_compiled
+
+    paths = sources()
+    return open_compiled(folder, signature_of(paths), lambda: read_groups(paths)) or shipped()

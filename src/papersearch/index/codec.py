@@ -67,6 +67,8 @@ MERGE_ALL_BELOW = 256
 """An index of fewer live documents is kept in one segment. Above, rewriting all of it for one changed note would cost
 more than analysing that note; what is read does not depend on it."""
 MERGE_FACTOR = 8
+TOLERATED_DELETED = 0.25
+"""Share of a segment's documents that may be deleted before it is written anew on its own."""
 SMALLEST_TIER = 16
 _PAST_THE_END = 0xFFFFFFFF
 
@@ -377,18 +379,17 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
             raise TypeError("merge policies of Whoosh do not apply; use optimize or merge")
         if self._added:
             self._write_segment()
+        if merge is False:
+            return list(self.segments)
         segments = [segment for segment in self.segments if segment.doc_count() > 0]
-        if optimize:
-            groups = [segments]
-        elif merge is False:
-            groups = [[segment] for segment in segments]
-        else:
-            groups = merge_plan(segments)
-        return [self._merge(group) for group in groups if group]
+        tolerated = 0.0 if optimize else TOLERATED_DELETED
+        return [
+            group[0] if len(group) == 1 and _share_deleted(group[0]) <= tolerated else self._merge(group)
+            for group in ([segments] if optimize else merge_plan(segments))
+            if group
+        ]
 
     def _merge(self, group: list[FlatSegment]) -> FlatSegment:
-        if len(group) == 1 and not _worth_rewriting(group[0]):
-            return group[0]
         merged = FlatSegment(self.indexname)
         self._written.append(merged)
         sources = [segment.open(self.storage) for segment in group]
@@ -411,8 +412,8 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
                     continue  # never begun, or left to the next commit
 
 
-def _worth_rewriting(segment: FlatSegment) -> bool:
-    return segment.deleted_count() * 4 > segment.doc_count_all()
+def _share_deleted(segment: FlatSegment) -> float:
+    return segment.deleted_count() / segment.doc_count_all()
 
 
 def _tier(documents: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from papersearch.analysis.normalize import fold, normalize
+from papersearch.analysis.normalize import exact_value
 from papersearch.analysis.tokens import Token, tokens
 from papersearch.analysis.words import Cutter
 from papersearch.fields import FIELDS, GRAMS, TEXT, zone
@@ -18,11 +18,6 @@ CONTEXT_BOOST = 0.3
 """Headings further up and bracket groups: searchable, but a paper is not about its venue."""
 GAP = 1
 """Positions left free between two texts, so that no phrase runs from one into the next."""
-
-
-def exact_value(value: str) -> str:
-    """The form in which values of exact fields are kept and compared: width, accents, case and outer blanks folded."""
-    return " ".join(fold(normalize(value)[0]).split())
 
 
 class _Text:

@@ -239,6 +239,8 @@ def publish(folder: str, toc: Toc) -> None:
     _replace(folder, TOC_NAME, data)
     sync_folder(folder)
     remove_unused(folder, toc.file_names() | (current.file_names() if current else set()))
+    if current is None and os.path.lexists(previous := os.path.join(folder, PREVIOUS_NAME)):
+        os.unlink(previous)  # the table after it was damaged or gone, and its files are no longer there
 
 
 def remove_unused(folder: str, keep: Iterable[str]) -> None:

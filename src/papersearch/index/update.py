@@ -19,13 +19,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from papersearch.errors import CorpusError, IndexDamagedError, IndexMissingError, UsageError
 from papersearch.files import FileState, changed_files, digest_of, scan
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.paper import Paper
-from papersearch.results import Changes
+
+if TYPE_CHECKING:
+    from papersearch.reports import Changes
 
 LAYOUT = 1
 """Goes up when the same notes and the same analysis would be stored in another way."""
@@ -96,7 +98,7 @@ def update(
     from papersearch.index.writer import IndexWriter
 
     with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
-        reason = _reason_to_rebuild(folder, rebuild) if not reason else reason  # another process may have built it
+        reason = reason or _reason_to_rebuild(folder, rebuild)  # another process may have built it
         base = None if reason else open_snapshot(folder)
         changes, papers, changed, meta = _compare(roots, base, reason)
         if base is not None and base.doc_count and not papers:
@@ -104,6 +106,7 @@ def update(
         if not papers:
             raise CorpusError(f"no papers found in {_names(roots)}; put Markdown notes there or name another folder")
         from papersearch.analysis.words import jieba_words
+        from papersearch.glossary import shipped_in
         from papersearch.index.documents import to_document
 
         for done, paper in enumerate(changed):
@@ -116,6 +119,7 @@ def update(
             writer.remove(paper_id)
         if changes.any or base is None or _differs(base.meta, meta):
             writer.commit(meta)
+        shipped_in(str(folder))  # compiled now, so that no search has to
     return _timed(changes, started)
 
 
@@ -154,6 +158,7 @@ def _compare(
 ) -> tuple[Changes, list[Paper], list[Paper], dict[str, Any]]:
     """(what changed, all papers, those to be analysed, the new meta)."""
     from papersearch.digest import read_corpus
+    from papersearch.reports import Changes
 
     looked_at = time.time_ns()
     states, _ = scan(roots)  # before reading: a change in between is seen at the next look
@@ -204,7 +209,7 @@ def _compare(
 
 def _labels(papers: Sequence[Paper]) -> dict[str, dict[str, str]]:
     """How facets are written: of the spellings of a value the one that most papers use, then the first."""
-    from papersearch.index.documents import exact_value
+    from papersearch.analysis.normalize import exact_value
 
     spellings: dict[str, dict[str, Counter[str]]] = {"category": {}, "venue": {}, "org": {}}
     for paper in papers:

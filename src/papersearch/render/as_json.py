@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from papersearch.paper import Paper
-from papersearch.results import Changes, FacetCounts, Hit, Results, Status
+from papersearch.results import FacetCounts, Hit, Results
 
 if TYPE_CHECKING:
     from papersearch.files import Notice
+    from papersearch.reports import Changes, Status
 
 SCHEMA = 1
 
@@ -106,11 +106,15 @@ def facets(counts: FacetCounts) -> str:
 
 def status(state: Status) -> str:
     """What is indexed."""
+    from dataclasses import asdict
+
     return _dump({"schema": SCHEMA, **asdict(state)})
 
 
 def changes(done: Changes) -> str:
     """What a build did."""
+    from dataclasses import asdict
+
     return _dump({"schema": SCHEMA, **asdict(done), "took_ms": round(done.took_ms, 3)})
 
 

@@ -14,7 +14,8 @@ COLUMNS = (
     "end_line", "bullets", "links", "snippet", "snippet_path", "snippet_line",
 )  # fmt: skip
 _LISTS = "; "
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Spreadsheets for East Asian scripts take the full-width signs as well.
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 
 
 def _cell(value: str) -> str:

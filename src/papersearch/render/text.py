@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from papersearch.paper import Paper, Section
 from papersearch.render.screen import Screen, block, cells, fit, line, wrap
-from papersearch.results import Changes, FacetCounts, Hit, Results, Status
+from papersearch.results import FacetCounts, Hit, Results
 
 if TYPE_CHECKING:
     from papersearch.files import Notice
+    from papersearch.reports import Changes, Status
 
 Locate = Callable[[str], str]
 """Path of a note as the corpus has it → path as the reader can open it."""
@@ -21,7 +22,9 @@ _STAGES = {
     "fuzzy": "matched with the spelling corrected",
     "none": "nothing matched",
 }
-_LISTED_FILES = 5
+_LISTED = ("dim", "", "", "bold", "")
+"""Styles of the columns of a list: id, year, venue, title, category."""
+_STALE_FILES_NAMED = 5
 
 
 def venue_year(paper: Paper) -> str:
@@ -57,7 +60,7 @@ def _hit_on_one_line(hit: Hit, screen: Screen, locate: Locate) -> str:
         screen.paint("place", place(paper.path, paper.line, locate)) + ":",
         screen.paint("bold", line(paper.title)),
         f"[{venue}]" if venue else "",
-        screen.marked(line(hit.snippet), hit.highlights),
+        f"· {screen.marked(line(hit.snippet), hit.highlights)}" if hit.snippet else "",
     ]
     return " ".join(part for part in parts if part).rstrip() + "\n"
 
@@ -120,22 +123,17 @@ def listing(papers: Sequence[Paper], screen: Screen, locate: Locate) -> str:
             f"{screen.paint('place', place(p.path, p.line, locate))}: {line(p.title)}".rstrip() + "\n" for p in papers
         )
     rows = [(line(p.id), str(p.year or ""), line(p.venue or ""), line(p.title), line(p.category or "")) for p in papers]
-    widest = [max((cells(row[i]) for row in rows), default=0) for i in range(5)]
-    venue, category = min(widest[2], 14), min(widest[4], max(screen.width // 5, 8))
-    title = max(screen.width - widest[0] - 4 - venue - category - 8, 10)
-    return "".join(
-        "  ".join(
-            [
-                screen.paint("dim", fit(row[0], widest[0])),
-                fit(row[1], 4),
-                fit(row[2], venue),
-                screen.paint("bold", fit(row[3], min(title, widest[3]))),
-                fit(row[4], category).rstrip(),
-            ]
-        ).rstrip()
-        + "\n"
-        for row in rows
-    )
+    widths = [max((cells(row[i]) for row in rows), default=0) for i in range(len(_LISTED))]
+    widths[2] = min(widths[2], 14)
+    widths[4] = min(widths[4], screen.width // 5) if screen.width >= 60 else 0
+    others = sum(width + 2 for i, width in enumerate(widths) if width and i != 3)
+    widths[3] = min(widths[3], max(screen.width - others, 8))
+    shown = [i for i, width in enumerate(widths) if width]
+    text = ""
+    for row in rows:
+        parts = [(fit(row[i], widths[i]), _LISTED[i]) for i in shown]
+        text += "  ".join(screen.paint(style, part) if style else part for part, style in parts).rstrip() + "\n"
+    return text
 
 
 def paper(shown: Paper, screen: Screen, locate: Locate) -> str:
@@ -186,12 +184,11 @@ def facets(counts: FacetCounts, screen: Screen) -> str:
 
 def size(count: int) -> str:
     """Bytes for eyes: 512 B, 1.5 KB, 20 MB."""
-    value, unit = float(count), "B"
-    for unit in ("B", "KB", "MB", "GB"):  # noqa: B007
-        if value < 1000:
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if count >= scale:
+            value = count / scale
+            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+    return f"{count} B"
 
 
 def status(state: Status, screen: Screen) -> str:
@@ -203,8 +200,8 @@ def status(state: Status, screen: Screen) -> str:
             ("files", str(state.files)),
             ("built", f"{state.built_at}, generation {state.generation}, {size(state.bytes)}"),
         ]
-    listed = ", ".join(state.stale_files[:_LISTED_FILES])
-    more = len(state.stale_files) - _LISTED_FILES
+    listed = ", ".join(state.stale_files[:_STALE_FILES_NAMED])
+    more = len(state.stale_files) - _STALE_FILES_NAMED
     changed = f" ({listed}{f' and {more} more' if more > 0 else ''})" if listed else ""
     if not state.built:
         word = "no index yet; build it with: papersearch index"
