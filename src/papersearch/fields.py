@@ -46,7 +46,7 @@ TABLE: tuple[Field, ...] = (
           facet=True, plural="categories"),
     Field("note", "笔记", "scored", "words of the notes and companion notes", boost=1.0, zone=(2048, 2**31)),
     Field("venue", "会议", "exact", "conference or journal, any known spelling", facet=True, plural="venues"),
-    Field("year", "年份", "year", "2022, 2019..2021, 2021.., ..2017, >=2020, [2019 TO 2021]", facet=True, plural="years"),
+    Field("year", "年份", "year", "2022, 2019..2021, 2021.., >=2020, [2019 TO 2021]", facet=True, plural="years"),
     Field("org", "机构", "exact", "organisation, whole or a part", facet=True, plural="orgs"),
     Field("has", "有", "flag", "has:notes, has:links, has:companion, has:alias, has:venue, has:year"),
 )  # fmt: skip

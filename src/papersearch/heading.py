@@ -87,7 +87,7 @@ def _venue_of(group: str) -> tuple[str, str | None, int | None] | None:
         name = found["name"].strip(" '-,:")
         known = canonical_venue(name)
         certain = len(found["year"]) == 4 or found["mark"] == "'"
-        if name and len(name) <= 60 and (known or certain and len(_ORG_SPLIT.split(name)) == 1):
+        if name and len(name) <= 60 and (known or (certain and len(_ORG_SPLIT.split(name)) == 1)):
             return name, known or name, four_digits(found["year"])
     known = canonical_venue(text)
     if known and (known in KNOWN_YEARLESS or text.casefold() == known.casefold()):

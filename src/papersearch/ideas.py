@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from papersearch.analysis.normalize import CJK, fold
+from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Unit, chains, units
 from papersearch.analysis.words import vocabulary_cutter
@@ -211,7 +211,7 @@ class _Finder:
         if not found.ideas and found.ignored:
             # Nothing but function words: then they are what is asked for.
             for written in found.ignored:
-                found.ideas.append(self.chinese(written, alone=True) if CJK.match(written) else self.word(written))
+                found.ideas.append(self.chinese(written, alone=True) if is_cjk(written) else self.word(written))
             found.ignored = []
         else:
             self.translate()

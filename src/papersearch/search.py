@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from papersearch.analysis.normalize import CJK, exact_value, fold
+from papersearch.analysis.normalize import exact_value, fold, is_cjk
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.errors import UsageError
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
@@ -636,7 +636,7 @@ class IndexSearcher:
         """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
         a few edits away. A run of Chinese may have one character wrong. Short words are never corrected: too many
         real names lie one letter apart."""
-        if CJK.match(word):
+        if is_cjk(word):
             return self._near_run(word)
         if len(word) < SHORTEST_CORRECTED or not word.isalpha():
             return []
@@ -648,7 +648,7 @@ class IndexSearcher:
             (distance, term[0] != word[0], -self.text.doc_frequency(term), term)
             for term in self.text.terms()
             if abs(len(term) - len(word)) <= limit and term.isalpha() and len(term) >= SHORTEST_CORRECTED - 1
-            if (distance := edit_distance(word, term, limit)) <= limit and not CJK.match(term)
+            if (distance := edit_distance(word, term, limit)) <= limit and not is_cjk(term)
         ]
         best = min((row[:2] for row in near), default=None)
         return [row[3] for row in sorted(near) if row[:2] == best][:MAX_CORRECTIONS]
@@ -660,7 +660,7 @@ class IndexSearcher:
         near = [
             (-self.text.doc_frequency(term), term)
             for term in self.text.terms()
-            if len(term) == len(run) and CJK.match(term) and sum(a != b for a, b in zip(term, run, strict=True)) == 1
+            if len(term) == len(run) and is_cjk(term) and sum(a != b for a, b in zip(term, run, strict=True)) == 1
         ]
         return [term for _, term in sorted(near)][:MAX_CORRECTIONS]
 
@@ -673,7 +673,7 @@ class IndexSearcher:
                 break
         terms.sort(key=lambda t: (len(t), t))
         forms = [Form.term(t) for t in terms[:MAX_EXPANSION]]
-        if len(prefix) > 1 and all(CJK.match(c) for c in prefix):
+        if len(prefix) > 1 and all(is_cjk(c) for c in prefix):
             forms = [gram_form(prefix)]
         return tuple(forms)
 
@@ -692,7 +692,7 @@ class IndexSearcher:
 def _width(form: Form) -> int:
     """Positions that an occurrence of the form takes."""
     _, terms, offset = form.parts[-1]
-    return offset + (len(terms[0]) if CJK.match(terms[0]) else 1)
+    return offset + (len(terms[0]) if is_cjk(terms[0]) else 1)
 
 
 def _distance(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:

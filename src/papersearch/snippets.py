@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from papersearch.analysis.normalize import CJK, fold, normalize
+from papersearch.analysis.normalize import fold, is_cjk, normalize
 from papersearch.analysis.tokens import STEM_MARK, Token, tokens
 from papersearch.paper import Paper
 
 WIDTH = 160
 """Characters of an excerpt; Chinese ones count twice, as on a terminal."""
+CLOSER_LOOKS = 12
+"""Lines of a paper that are analysed in full to choose the one to show."""
 LONGEST_WORD = 24
 """How far a window is stretched so as not to end inside a word."""
 
@@ -45,7 +47,7 @@ def _finder(words: Sequence[str]) -> object:
 def highlights(text: str, terms: Iterable[str]) -> list[tuple[int, int]]:
     """[start, end) of every place of `text` that one of the index terms stands for, merged and in order."""
     wanted = set(terms)
-    chinese = [t for t in wanted if CJK.match(t)]
+    chinese = [t for t in wanted if is_cjk(t)]
     words, grams, _ = tokens(text, _finder(chinese))  # type: ignore[arg-type]
     found = sorted({(t.start, t.end) for t in words if t.term in wanted} | _characters(grams, wanted))
     merged: list[tuple[int, int]] = []
@@ -62,41 +64,47 @@ def _characters(grams: Iterable[Token], wanted: set[str]) -> set[tuple[int, int]
 
 
 def _rough_pattern(terms: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds lines worth a closer look: words with any single symbol between their letters would be too slow."""
-    parts = [re.escape(t.removeprefix(STEM_MARK).rstrip("iy") or t) for t in terms]
-    return re.compile("|".join(sorted(set(parts), key=len, reverse=True))) if parts else None
+    """Finds lines worth a closer look."""
+    parts = {re.escape(t.removeprefix(STEM_MARK).rstrip("iy") or t) for t in terms}
+    return re.compile("|".join(sorted(parts, key=len, reverse=True)), re.IGNORECASE) if parts else None
+
+
+def _candidates(paper: Paper, pattern: re.Pattern[str], *, normalized: bool) -> list[tuple[int, str, str, int]]:
+    """(kinds of terms in it, line, path, number) of lines that may show why, those of companions only if the paper's
+    own notes have none."""
+    found: list[tuple[int, str, str, int]] = []
+    for section in paper.sections:
+        if found and section.companion:
+            break
+        for number, line in enumerate(section.text.split("\n"), section.line):
+            kinds = {m.group().casefold() for m in pattern.finditer(normalize(line)[0] if normalized else line)}
+            if kinds and not _FENCE.match(line):
+                found.append((len(kinds), line, section.path, number))
+    found.sort(key=lambda row: -row[0])
+    return found[:CLOSER_LOOKS]
 
 
 def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
     """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut to a
     window around them; without any, the first line of its notes."""
     pattern = _rough_pattern(terms)
-    best: tuple[int, int, str, str, int] | None = None
-    first: Excerpt | None = None
-    closer: list[tuple[int, str, str, int]] = []
+    if pattern is not None:
+        # Most text is written as it is compared: only where nothing is found is it worth folding every line.
+        for normalized in (False, True):
+            best: tuple[int, str, str, int] | None = None
+            marks_of_best: list[tuple[int, int]] = []
+            for _, line, path, number in _candidates(paper, pattern, normalized=normalized):
+                marks = highlights(line, terms)
+                kinds = len({fold(line[start:end]) for start, end in marks})
+                if marks and (best is None or kinds > best[0]):
+                    best, marks_of_best = (kinds, line, path, number), marks
+            if best is not None:
+                return _cut(best[1], marks_of_best, best[2], best[3])
     for section in paper.sections:
         for number, line in enumerate(section.text.split("\n"), section.line):
-            if not line.strip() or _FENCE.match(line):
-                continue
-            if first is None and not line.lstrip().startswith("#"):
-                first = _cut(line, [], section.path, number)
-            if pattern is None:
-                break
-            kinds = {m.group() for m in pattern.finditer(fold(normalize(line)[0]))}
-            if kinds:
-                closer.append((len(kinds), line, section.path, number))
-        if closer and not section.companion:
-            break
-    closer.sort(key=lambda c: -c[0])
-    for rank, (_, line, path, number) in enumerate(closer[:12]):
-        marks = highlights(line, terms)
-        kinds_found = len({fold(line[s:e]) for s, e in marks})
-        if marks and (best is None or (kinds_found, -rank) > (best[0], best[1])):
-            best = (kinds_found, -rank, line, path, number)
-    if best is None:
-        return first or Excerpt("")
-    _, _, line, path, number = best
-    return _cut(line, highlights(line, terms), path, number)
+            if line.strip() and not line.lstrip().startswith("#") and not _FENCE.match(line):
+                return _cut(line, [], section.path, number)
+    return Excerpt("")
 
 
 def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Excerpt:
@@ -105,7 +113,7 @@ def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Exc
     begin = mark.end() if mark else len(line) - len(line.lstrip())
     end = len(line.rstrip())
     marks = [(s, e) for s, e in marks if s >= begin and e <= end]
-    cells = [2 if ord(c) > 0x2E7F else 1 for c in line]
+    cells = [2 if ord(c) > 0x2E7F else 1 for c in line] if (end - begin) * 2 > WIDTH else []
     if sum(cells[begin:end]) > WIDTH:
         start, stop = _window(cells, marks, begin, end)
         start = next(

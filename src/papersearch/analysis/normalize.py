@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _ESCAPABLE = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _UNICODE_DASHES = frozenset("‐‑‒–—―−﹣－")
@@ -20,7 +21,9 @@ _INVISIBLE = frozenset(
 _PLAIN = re.compile(r"[\x00-\x5b\x5d-\x7f]*\Z")
 """ASCII without a backslash: nothing to fold but case."""
 
-_cache: dict[str, str] = {}
+LARGEST_TABLE = 50_000
+"""Characters that are remembered: more than any text of people has, few enough for a hostile one."""
+
 _simplified: dict[str, str] = {}
 
 
@@ -58,7 +61,26 @@ def _fold_char(char: str) -> str:
     return "".join(bare)
 
 
-def normalize(text: str) -> tuple[str, list[int] | range]:
+class _Table(dict[int, str]):
+    """Code point → what it is folded to, filled as characters come. `uneven` are those that do not become just one."""
+
+    def __init__(self) -> None:
+        self.uneven: set[str] = {"\\"}
+
+    def __missing__(self, code: int) -> str:
+        if len(self) > LARGEST_TABLE:
+            self.clear()
+        char = chr(code)
+        folded = self[code] = _fold_char(char)
+        if len(folded) != 1:
+            self.uneven.add(char)
+        return folded
+
+
+_table = _Table()
+
+
+def normalize(text: str) -> tuple[str, Sequence[int]]:
     """(normalized text, for each of its characters the index in `text` it comes from).
 
     One character may become several (`㎡`) or none (a combining accent, the backslash of an escape): where a piece
@@ -66,18 +88,17 @@ def normalize(text: str) -> tuple[str, list[int] | range]:
     """
     if _PLAIN.match(text):
         return text, range(len(text))
+    table = _table
+    translated = text.translate(table)
+    if table.uneven.isdisjoint(text):
+        return translated, range(len(text))
     out: list[str] = []
     origins: list[int] = []
-    cache = _cache
     last = len(text) - 1
     for i, char in enumerate(text):
         if char == "\\" and i < last and text[i + 1] in _ESCAPABLE:
             continue
-        folded = cache.get(char)
-        if folded is None:
-            if len(cache) > 50_000:
-                cache.clear()
-            folded = cache[char] = _fold_char(char)
+        folded = table[ord(char)]
         if len(folded) == 1:
             out.append(folded)
             origins.append(i)
@@ -90,7 +111,7 @@ def normalize(text: str) -> tuple[str, list[int] | range]:
 def source_end(text: str, origin: int) -> int:
     """The end in `text` of the character at `origin`, combining marks after it included."""
     end = origin + 1
-    while end < len(text) and not _cache.get(text[end], text[end]):
+    while end < len(text) and text[end] in _table.uneven and not _table[ord(text[end])]:
         end += 1
     return end
 
@@ -105,8 +126,33 @@ def exact_value(value: str) -> str:
     return " ".join(fold(normalize(value)[0]).split())
 
 
-CJK_CLASS = (
-    "\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-CJK = re.compile(f"[{CJK_CLASS}]")
+_CJK_RANGES = (
+    (0x3005, 0x3007), (0x3021, 0x3029), (0x3040, 0x30FF), (0x3105, 0x312F), (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
+)  # fmt: skip
+
+
+def is_cjk(char: str) -> bool:
+    """Whether the first character belongs to a script written without blanks: Han, kana, bopomofo."""
+    code = ord(char[0])
+    return code > 0x3000 and any(low <= code <= high for low, high in _CJK_RANGES)
+
+
+class _Shadows(dict[int, int]):
+    """Code point → itself, or that of CJK for every character of such a script."""
+
+    def __missing__(self, code: int) -> int:
+        if len(self) > LARGEST_TABLE:
+            self.clear()
+        shadow = self[code] = ord(CJK) if is_cjk(chr(code)) else code
+        return shadow
+
+
+CJK = "一"
+"""Stands for all characters of scripts without blanks in what shadow() returns."""
+_shadows = _Shadows()
+
+
+def shadow(text: str) -> str:
+    """The text with every Chinese character made the same one, so that patterns need not list a hundred thousand."""
+    return text.translate(_shadows)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from papersearch.analysis.normalize import CJK_CLASS, fold, normalize, source_end
+from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
 from papersearch.analysis.stem import stem
 from papersearch.analysis.words import Cutter
 
@@ -45,9 +45,8 @@ class Token(NamedTuple):
     factor: float = 1.0
 
 
-_WORD = rf"[^\W_{CJK_CLASS}]"
-_CJK_RUN = rf"[{CJK_CLASS}]+(?:[ \t]*\n[ \t]*[{CJK_CLASS}]+)*"
-_UNIT = re.compile(rf"(?P<cjk>{_CJK_RUN})|(?P<word>{_WORD}+)")
+# Read off the shadow of a text, in which every Chinese character is the same one.
+_UNIT = re.compile(rf"{CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*|[^\W_{CJK}]+")
 _PROGRAMMING = re.compile(r"(?:(?<![^\W_])[a-z]\+\+|(?<![^\W_])[acfj]#)(?![^\W_])", re.IGNORECASE)
 _CONNECTORS = frozenset("-_./*+&^:@'×·|=,%")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\WA-Za-z\d_]+")
@@ -62,18 +61,18 @@ def units(text: str) -> tuple[list[Unit], str]:
     found: list[Unit] = []
     position = 0
     last_end = 0
-    for match in _UNIT.finditer(normalized):
+    for match in _UNIT.finditer(shadow(normalized)):
         start, end = match.span()
         if last_end and _BLOCK_END.search(normalized, last_end, start):
             position += 1
         last_end = end
-        if match.lastgroup == "cjk":
+        if match.group()[0] == CJK:
             at = [i for i in range(start, end) if not normalized[i].isspace()]
             run = "".join(normalized[i] for i in at)
             found.append(Unit(run, position, tuple(origins[i] for i in at), True))
             position += len(run)
         else:
-            found.append(Unit(match.group(), position, tuple(origins[start:end]), False))
+            found.append(Unit(normalized[start:end], position, tuple(origins[start:end]), False))
             position += 1
     return found, normalized
 

@@ -109,7 +109,7 @@ class WriteLock:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             holder = json.loads(os.read(self._descriptor, 1024))
             return f"process {int(holder['pid'])} since {datetime.fromisoformat(holder['since']).isoformat()}"
-        except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return "another process"  # it has the lock but has not yet said who it is
 
     def release(self) -> None:
