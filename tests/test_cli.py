@@ -702,6 +702,31 @@ def test_lists_and_papers_on_a_terminal(here: Path) -> None:
 
 
 @POSIX
+def test_the_current_folder_may_be_gone(here: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert_one_line_error(run("list"))
+    done = run("list", "--corpus", str(here / "corpus"), "--index", str(here / "index"))
+    assert done.code == 0
+    assert done.out.startswith(str(here / "corpus"))
+
+
+@POSIX
+def test_names_of_files_may_be_any_bytes(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpus").mkdir()
+    try:
+        (tmp_path / "corpus" / "a\nb\udcff.md").write_text("# D\n\n## C\n\n### Odd net[KDD'18]\n- x\n")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    monkeypatch.chdir(tmp_path)
+    row = os.path.join("corpus", "a b\ufffd.md") + ":5"
+    assert run("list").out == f"{row}: Odd net\n"
+    assert run("search", "odd", "--format", "paths").out == f"{row}\n"
+    assert run("search", "odd", "--json").json["hits"][0]["path"] == "a\nb\udcff.md"
+
+
+@POSIX
 def test_indexing_shows_its_progress_on_a_terminal(notes: Path) -> None:
     done = in_terminal("index", cwd=notes.parent)
     assert done.code == 0

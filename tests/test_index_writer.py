@@ -121,6 +121,13 @@ def test_the_last_document_of_an_id_stays(tmp_path: Path) -> None:
         assert [snapshot.field("text").doc_frequency(word) for word in ("old", "one", "two", "three")] == [0, 0, 0, 1]
 
 
+def test_seeded_random_numbers_give_no_name_twice(tmp_path: Path) -> None:
+    for number in range(3):
+        random.seed(0)
+        commit(tmp_path, document(f"p{number}"))
+    assert len(contents(tmp_path)) == 3
+
+
 def test_a_removed_document_can_come_back(tmp_path: Path) -> None:
     commit(tmp_path, document("p1", "old"))
     with IndexWriter(tmp_path) as writer:
@@ -411,7 +418,7 @@ def test_another_process_is_named_and_its_death_frees_the_lock(tmp_path: Path) -
 
 def test_a_holder_that_has_not_yet_said_who_it_is(tmp_path: Path) -> None:
     held = lock.WriteLock(str(tmp_path), 0)
-    for content in (b"", b"{", b'{"pid":"x"}', b'{"pid":1,"since":3}', b'{"pid":1e400,"since":""}'):
+    for content in (b"", b"{", b'{"pid":"x"}', b'{"pid":1,"since":3}', b'{"pid":1e400,"since":""}', b"[" * 2000):
         (tmp_path / "lock").write_bytes(content)
         with pytest.raises(IndexBusyError, match="another process"):
             IndexWriter(tmp_path, lock_timeout_s=0)

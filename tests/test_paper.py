@@ -38,6 +38,7 @@ CASES: list[tuple[str, Heading]] = [
     ("[CVPR'22] A Title[ICML'20]", Heading("[CVPR'22] A Title", (), "ICML", "ICML", 2020, (), ("ICML'20",))),
     ("[CVPR'22]", Heading("[CVPR'22]")),
     ("A Title\\[CVPR'22]", Heading("A Title[CVPR'22]")),
+    ("Look Here![CVPR'22]", Heading("Look Here!", (), "CVPR", "CVPR", 2022, (), ("CVPR'22",))),
     ("A Title[]", Heading("A Title[]")),
     ("A Title ![alt](a.png)", Heading("A Title alt")),
     # years
@@ -81,7 +82,7 @@ CASES: list[tuple[str, Heading]] = [
     ("Sizes 256*1*768 and a_b_c", Heading("Sizes 256*1*768 and a_b_c")),
     ("The 4\\*4 Tile", Heading("The 4*4 Tile")),
     ("A Title [CVPR'22] ##", Heading("A Title", (), "CVPR", "CVPR", 2022, (), ("CVPR'22",))),
-    ("A Title[CVPR'22]##", Heading("A Title", (), "CVPR", "CVPR", 2022, (), ("CVPR'22",))),
+    ("A Title[CVPR'22]##", Heading("A Title[CVPR'22]##")),
     ("C#", Heading("C#")),
     ("#", Heading("#")),
 ]  # fmt: skip
@@ -152,6 +153,7 @@ def test_two_digits_name_the_nearest_century(written: str, year: int) -> None:
         ("[a [nested] one](target)", "a [nested] one"),
         ("\\*not emphasis\\*", "*not emphasis*"),
         ("**[bold link](x)**", "bold link"),
+        ("".join(map(chr, range(0xE000, 0xE100))), "".join(map(chr, range(0xE000, 0xE100)))),
     ],
 )
 def test_plain_text_of_inline_markdown(source: str, shown: str) -> None:

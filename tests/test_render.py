@@ -271,6 +271,19 @@ def test_cleaning_keeps_every_offset(source: str) -> None:
     assert all(a == b for a, b in zip(source, block(source), strict=True) if b != "\ufffd")
 
 
+def test_bytes_that_are_no_utf8_can_be_written() -> None:
+    odd = replace(DIN, path="\udcff.md", title="a\udce5")
+    found = Results("", {}, "all", 1, hits(odd))
+    for rendered in (
+        text.results(found, PIPE, str),
+        tabular.csv(found),
+        bibtex.bibtex(found),
+        tabular.paths(found, str),
+    ):
+        assert "\ufffd.md:12" in rendered or "\ufffd.md,12" in rendered
+        rendered.encode("utf-8")
+
+
 def test_ordinary_text_is_left_alone() -> None:
     kept = "Möbius e\u0301 词，“引号” ‖x_i‖² 👩‍💻 かな 한국어 العربية עברית\ttab"
     assert block(kept) == kept

@@ -156,7 +156,8 @@ class _Located:
 
         found = find_places(corpus, index)
         self.corpus, self.index = found.corpus, found.index
-        self._folders: dict[str, str] | None = None
+        self._folders: dict[str, str] = {}
+        self._spelled: dict[str, str] = {}
 
     def open(self, refresh: bool = True) -> Index:
         from papersearch.api import open_index
@@ -165,20 +166,25 @@ class _Located:
 
     def __call__(self, path: str) -> str:
         """A path of the corpus as it opens from the current folder: relative if that is shorter, else absolute."""
-        if self._folders is None:
-            self._folders = self._folders_of_roots()
+        if path not in self._spelled:
+            self._spelled[path] = self._spell(path)
+        return self._spelled[path]
+
+    def _spell(self, path: str) -> str:
+        folders = self._folders = self._folders or self._folders_of_roots()
         name, slash, rest = path.partition("/")
-        if len(self._folders) > 1 and name + slash in self._folders:
-            full = os.path.join(self._folders[name + slash], rest)
+        if len(folders) > 1 and name + slash in folders:
+            full = os.path.join(folders[name + slash], rest)
         else:
-            full = os.path.join(next(iter(self._folders.values())), path)
+            full = os.path.join(next(iter(folders.values())), path)
         full = os.path.abspath(full)
         try:
             return min(os.path.relpath(full), full, key=len)
-        except (OSError, ValueError):  # another drive, or no current folder
+        except (ValueError, OSError):  # on another drive, or the current folder is gone
             return full
 
     def _folders_of_roots(self) -> dict[str, str]:
+        """What the paths of each root begin with → the folder they are relative to."""
         from pathlib import Path
 
         from papersearch.files import root_names

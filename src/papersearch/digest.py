@@ -27,6 +27,11 @@ _BARE_URL = re.compile(r"https?://[^\s<>\"'（），。；、】」》]+")
 _LOOSE_LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*([^()\n]+?\.(?:md|markdown))(?:#[^()\n]*)?\s*\)", re.IGNORECASE)
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.\-]*:|^//")
 _NUMBERED = re.compile(r"^\s*(?:\d+(?:\.\d+)*[.、\s)]|[（(]?[一二三四五六七八九十\d]+[)）、.]|第\S{1,3}[章节])")
+_MARKERS = re.compile(r"(?:[ \t]*(?:>|(?:[-*+]|\d{1,9}[.)])(?=[ \t])))+")
+_MARKER = re.compile(r"[-*+>]|\d{1,9}[.)]")
+DEEPEST_INDENT = 60
+DEEPEST_MARKERS = 10
+"""A list 30 deep with 10 more markers on one line still keeps below MAX_NESTING."""
 _FRONT_MATTER_LIMIT = 200
 
 
@@ -40,6 +45,13 @@ class Corpus:
 
 
 # ---- from text to structure
+
+
+def _without_punctuation(url: str) -> str:
+    """A bare URL without the sentence's punctuation after it; a closing bracket stays if it was opened inside."""
+    while url and (url[-1] in ".,;:!?*]" or (url[-1] == ")" and url.count(")") > url.count("("))):
+        url = url[:-1]
+    return url
 
 
 class _Parser(MarkdownIt):
@@ -67,7 +79,7 @@ class _Parser(MarkdownIt):
             if token.type == "link_open":
                 found.append(str(token.attrs.get("href", "")))
             elif token.type == "text":
-                found += (url.rstrip(".,;:!?)*]") for url in _BARE_URL.findall(token.content))
+                found += (_without_punctuation(url) for url in _BARE_URL.findall(token.content))
         if " " in content and "](" in content:
             found += (target for target in _LOOSE_LINK.findall(content) if target not in found)
         yield from found
@@ -116,13 +128,28 @@ def _without_front_matter(lines: list[str]) -> list[str]:
     return lines
 
 
+def _without_depth(lines: list[str]) -> list[str]:
+    """The lines with nothing nested so deep that the parser would give up and swallow the rest of the file."""
+    flat = []
+    for line in lines:
+        if line[:1] in " \t>-*+0123456789":
+            markers = _MARKERS.match(line)
+            if markers and len(_MARKER.findall(markers.group())) > DEEPEST_MARKERS:
+                line = line[markers.end() :]
+            indent = len(line) - len(line.lstrip(" \t"))
+            if len(line[:indent].expandtabs(4)) > DEEPEST_INDENT:
+                line = " " * DEEPEST_INDENT + line[indent:]
+        flat.append(line)
+    return flat
+
+
 def parse_note(path: str, text: str) -> Note:
     """Take one file apart. `path` is relative to the corpus; line numbers inside count from 0."""
     lines = _LINE_END.split(text)
     if lines and not lines[-1]:
         lines.pop()
     parser, env = _Parser(), dict[str, object]()
-    tokens = parser.parse("\n".join(_without_front_matter(lines)), env)
+    tokens = parser.parse("\n".join(_without_depth(_without_front_matter(lines))), env)
     heads: list[_Head] = []
     links: list[tuple[int, str]] = []
     bullets: list[int] = []

@@ -2,8 +2,8 @@
 
 Judgements are graded: 2 is what the user wants, 1 is related. Gain is 2**grade - 1, discounted by log2(rank + 1)
 (Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002; the exponential gain of Burges et
-al., "Learning to rank using gradient descent", 2005). Wanted documents are those of grade 2, or, where a query has none,
-of any grade.
+al., "Learning to rank using gradient descent", 2005). Wanted documents are those of grade 2, or, where a query has
+none, of any grade.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from papersearch.venues import KNOWN_YEARLESS, canonical_venue
 MAX_ALIAS_WORDS = 4
 MAX_ALIAS_LENGTH = 40
 MAX_GROUPS = 16
+LONGEST_VENUE = 80
+"""Characters of a group that may name a venue."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,15 @@ _TRAILING_PARENS = re.compile(r"[(（]\s*([^()（）]+?)\s*[)）]\s*$")
 
 def plain(source: str) -> str:
     """Inline Markdown as the words a reader sees: link texts, no emphasis marks, escapes undone."""
-    text = _ESCAPE.sub(lambda m: chr(_ESCAPED + ord(m.group(1))), source)
+    hide = not any(_ESCAPED <= ord(c) < _ESCAPED + 128 for c in source)
+    text = _ESCAPE.sub(lambda m: chr(_ESCAPED + ord(m.group(1))), source) if hide else source
     text = _LINK.sub(lambda m: m.group(1), text)
     for _ in range(3):
         text, n = _EMPHASIS.subn(lambda m: m.group(2), text)
         if not n:
             break
+    if not hide:
+        return _ESCAPE.sub(r"\1", text).strip()
     return "".join(chr(ord(c) - _ESCAPED) if _ESCAPED <= ord(c) < _ESCAPED + 128 else c for c in text).strip()
 
 
@@ -79,6 +84,8 @@ def four_digits(year: str) -> int:
 def _venue_of(group: str) -> tuple[str, str | None, int | None] | None:
     """(as written, canonical, year) when the group names a venue or a year."""
     text = unicodedata.normalize("NFKC", group.translate(_QUOTES)).strip()
+    if len(text) > LONGEST_VENUE:
+        return None
     if year := _YEAR.match(text):
         return "", None, int(year.group(1))
     if found := _ARXIV_NUMBER.match(text):
@@ -125,8 +132,10 @@ def parse_heading(source: str) -> Heading:
         if found is None:
             break
         before, label = rest[: found.start()].rstrip(), plain(found.group(1))
-        if not before or before.endswith(("!", "\\")) or not label:
+        if not before or before.endswith("\\") or not label:
             break
+        if found.group(2) and before.endswith("!"):
+            break  # an image
         if found.group(2) and _venue_of(label) is None and label.casefold() not in _LINK_LABELS:
             break
         groups.append(label)

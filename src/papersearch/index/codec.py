@@ -52,10 +52,10 @@ from papersearch.index.segment import Segment, SegmentField, encode
 from papersearch.index.toc import (
     DOCUMENTS,
     INVERTED,
-    SEGMENT_ID_LENGTH,
     TOC_NAME,
     SegmentEntry,
     Toc,
+    new_segment_id,
     publish,
     read_generation,
     read_toc,
@@ -143,7 +143,7 @@ class FlatSegment(WhooshSegment):  # type: ignore[misc]
 
     def __init__(self, indexname: str, entry: SegmentEntry | None = None) -> None:
         super().__init__(indexname)
-        self._entry = entry or SegmentEntry(self._random_id(SEGMENT_ID_LENGTH), 0)
+        self._entry = entry or SegmentEntry(new_segment_id(), 0)
         self.segid: str = self._entry.segment_id
         self._deleted = set(self._entry.deleted)
 

@@ -35,6 +35,11 @@ _CRC_START = b'{"crc32":"'
 _CRC_END = len(_CRC_START) + 8
 
 
+def new_segment_id() -> str:
+    """A name that no segment had before; the system's randomness, as a seeded generator would repeat names."""
+    return os.urandom(SEGMENT_ID_LENGTH // 2).hex()
+
+
 def is_segment_id(text: object) -> bool:
     """Whether the text can be a segment's id, and so is safe in a file name."""
     return isinstance(text, str) and len(text) == SEGMENT_ID_LENGTH and _ID_CHARACTERS.issuperset(text)

@@ -1,0 +1,281 @@
+"""Text → Tokens: folding, units, words, stems, Chinese."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
+from papersearch.analysis.stem import fingerprint, stem
+from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Token, parts_of, tokens
+from papersearch.analysis.words import jieba_words, vocabulary_cutter
+
+# Characters at which folding, cutting and joining are decided.
+ODD = "aZ09é\u0301ßİıœﬁ²½㎡Ⅷ，。、（）“”’-‐—＿_*+#./\\^~`'\"@&|=%:· \t\n\r\u00a0\u3000\u00ad\u200b\ufeff\u202e\x00中文國国龍々がｶﾞ한я̈\ud800𠀀😀"
+odd_text = st.text(st.one_of(st.sampled_from(ODD), st.characters()), max_size=80)
+
+
+def terms(text: str) -> list[str]:
+    return [token.term for token in tokens(text, jieba_words)[0]]
+
+
+def grams(text: str) -> list[str]:
+    return [token.term for token in tokens(text, jieba_words)[1]]
+
+
+# ---- folding
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Möbius", "mobius"), ("Mo\u0308bius", "mobius"), ("ＧＰＵ", "gpu"), ("２０２２", "2022"), ("ﬁne", "fine"),
+        ("naïve café", "naive cafe"), ("Ångström", "angstrom"), ("straße", "strasse"), ("Йод", "иод"),
+        ("４＊４", "4*4"), ("4\\*4", "4*4"), ("a\\_b", "a_b"), ("C:\\dir", "c:\\dir"), ("\\\\", "\\"),
+        ("end‐to–end", "end-to-end"), ("it’s", "it's"), ("so\u00adft", "soft"), ("ze\u200bro", "zero"),
+        ("機器學習", "机器学习"), ("资讯檢索", "资讯检索"), ("‖x‖^2", "‖x‖^2"), ("㎡", "m2"), ("x²", "x2"), ("", ""),
+    ],
+)  # fmt: skip
+def test_spellings_that_are_folded(text: str, folded: str) -> None:
+    assert fold(normalize(text)[0]) == folded
+
+
+@pytest.mark.parametrize("text", ["が", "パ", "ё한글", "ไทย", "हिन्दी", "ö"])
+def test_marks_that_make_another_letter_are_kept_outside_of_latin_greek_and_cyrillic(text: str) -> None:
+    kept = fold(normalize(text)[0])
+    wanted = {"ö": "o", "ё한글": "е한글"}.get(text, text)
+    assert unicodedata.normalize("NFC", kept) == wanted
+
+
+@given(odd_text)
+def test_origins_tell_where_every_character_comes_from(text: str) -> None:
+    normalized, origins = normalize(text)
+    assert len(normalized) == len(origins)
+    assert list(origins) == sorted(origins)
+    for char, origin in zip(normalized, origins, strict=True):
+        assert char in normalize(text[origin])[0]
+        assert origin < source_end(text, origin) <= len(text)
+
+
+@given(odd_text)
+def test_folding_twice_changes_nothing_but_escapes(text: str) -> None:
+    once = fold(normalize(text)[0])
+    if "\\" not in once:
+        again = fold(normalize(once)[0])
+        assert fold(normalize(again)[0]) == again
+
+
+@given(odd_text)
+def test_no_letter_is_folded_away(text: str) -> None:
+    for char in text:
+        if unicodedata.category(char)[0] in "LN":
+            assert any(c.isalnum() for c in normalize(char)[0])
+
+
+@pytest.mark.parametrize("value", ["  NeurIPS ", "ｎｅｕｒｉｐｓ", "neurips\u200b", "NEURIPS\n"])
+def test_values_of_exact_fields_are_compared_folded(value: str) -> None:
+    assert exact_value(value) == "neurips"
+
+
+@given(odd_text)
+def test_the_shadow_tells_chinese_from_the_rest(text: str) -> None:
+    assert len(shadow(text)) == len(text)
+    assert [c == "一" for c in shadow(text)] == [is_cjk(c) for c in text]
+
+
+# ---- tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "some", "none"),
+    [
+        ("LightSeq2", ["lightseq2", "lightseq", "light", "seq", "2"], []),
+        ("YOLOv7", ["yolov7", "yolov", "yolo", "v7", "7"], []),
+        ("MobileNetV2", ["mobilenetv2", "mobile", "net"], []),
+        ("end-to-end", ["end", "to", "endtoend"], []),
+        ("OCR-2.0", ["ocr", "2", "0", "ocr20", "ocr-2.0"], []),
+        ("256*1*768", ["256", "1", "768", "256*1*768"], []),
+        ("3\\*3", ["3*3", "3"], []),
+        ("[4,4,c]", ["4,4,c", "4", "c"], []),
+        ("one,two", ["one", "two"], ["onetwo", "one,two"]),
+        ("x_i/‖x_i‖^2", ["x", "i", "xi"], []),
+        ("C++ and C# and F#", ["c++", "c#", "f#"], []),
+        ("abc++", ["abc"], ["c++"]),
+        ("generation", ["generation", "~generat"], []),
+        ("detectors", ["detectors", "~detector"], []),
+        ("resnet50s", ["resnet50s"], ["~resnet50"]),
+        ("Möbius", ["mobius"], ["möbius"]),
+        ("a_b c", ["a", "b", "ab", "c"], []),
+        ("<query, docid>", ["query", "docid"], []),
+        ("$y_t$", ["y", "t", "yt"], []),
+        ("**bold**text", ["bold", "text"], []),
+        ("https://example.org/a.md", ["https", "example", "org", "example.org/a.md"], []),
+    ],
+)  # fmt: skip
+def test_terms_of_words(text: str, some: list[str], none: list[str]) -> None:
+    found = terms(text)
+    assert set(some) <= set(found)
+    assert not set(none) & set(found)
+
+
+def test_words_of_chinese_are_those_of_search_mode() -> None:
+    assert terms("深度学习编译器") == ["深度", "学习", "编译", "编译器"]
+    assert grams("深度学习编译器") == ["深度", "度学", "学习", "习编", "编译", "译器"]
+    assert grams("学 and 学习") == ["学", "学习"]
+
+
+def test_a_run_goes_on_over_a_line_end() -> None:
+    assert "学习" in terms("深度学\n习方法")
+    assert "学习" in grams("深度学\n  习方法")
+
+
+def test_a_mixed_text_keeps_its_order() -> None:
+    words, _, taken = tokens("用GPU训练YOLO", jieba_words, 100)
+    first = {word.term: word.position for word in words}
+    assert [first[t] for t in ("用", "gpu", "训练", "yolo")] == [100, 101, 102, 104]
+    assert taken == 5
+
+
+def test_a_long_word_is_cut_and_keeps_its_place() -> None:
+    words, _, taken = tokens("a" * 500 + " next", jieba_words)
+    assert words[0].term == "a" * MAX_TERM
+    assert (words[-1].term, words[-1].position, taken) == ("next", 1, 2)
+
+
+def test_parts_count_less_than_the_whole() -> None:
+    by_term = {token.term: token.factor for token in tokens("LightSeq", jieba_words)[0]}
+    assert by_term["lightseq"] == 1.0
+    assert 0 < by_term["seq"] < 1
+
+
+@pytest.mark.parametrize("word", ["word", "WORD", "Word", "a", "42", "中文"])
+def test_plain_words_have_no_parts(word: str) -> None:
+    assert parts_of(word) == []
+
+
+def letters(text: str) -> str:
+    return "".join(c for c in fold(normalize(text)[0]) if c.isalnum())
+
+
+@given(odd_text, st.integers(0, 5000))
+def test_offsets_lead_back_to_the_word_in_the_text(text: str, start: int) -> None:
+    words, pairs, taken = tokens(text, jieba_words, start)
+    for token in (*words, *pairs):
+        assert 0 <= token.start < token.end <= len(text)
+        assert start <= token.position < start + taken
+        source = text[token.start : token.end]
+        if token.factor == 1.0 and not token.term.startswith(STEM_MARK):
+            # A joined form and one with its symbols stand for the same stretch; a character such as ¼ for two words.
+            whole = letters(source)
+            assert "".join(c for c in token.term if c.isalnum()) in whole
+            if fold(normalize(source)[0]) == whole and len(whole) <= MAX_TERM and len(source) > 1:
+                assert token.term == whole
+
+
+@given(odd_text)
+def test_units_do_not_overlap_and_stay_in_order(text: str) -> None:
+    words, pairs, _ = tokens(text, jieba_words)
+    for found in (words, pairs):
+        plain = [t for t in found if t.factor == 1.0]
+        places: dict[int, Token] = {}
+        for token in plain:
+            places.setdefault(token.position, token)
+        starts = [places[position].start for position in sorted(places)]
+        assert starts == sorted(starts)
+
+
+@given(odd_text)
+def test_every_letter_and_digit_is_in_a_term(text: str) -> None:
+    words, pairs, _ = tokens(text, jieba_words)
+    held = set("".join(token.term for token in (*words, *pairs)))
+    assert {c for c in fold(normalize(text)[0]) if c.isalnum()} <= held
+
+
+@given(st.lists(st.text("中文检索图像学习模型", min_size=1, max_size=12), min_size=1, max_size=4))
+def test_neighbouring_characters_are_a_pair_wherever_words_end(runs: list[str]) -> None:
+    found = set(grams(" ".join(runs)))
+    for run in runs:
+        assert {run[i : i + 2] for i in range(len(run) - 1)} <= found
+        assert len(run) > 1 or run in found
+
+
+@pytest.mark.parametrize(
+    "text", ["a-" * 20000, "字" * 20000, "a\u0301" * 20000, "\\*" * 20000, "a\n\n" * 20000, "aB" * 20000, "\n" * 50000, "[4,4" * 10000]
+)
+def test_hostile_text_takes_time_in_proportion(text: str) -> None:
+    started = time.perf_counter()
+    tokens(text, jieba_words)
+    assert time.perf_counter() - started < 5
+
+
+# ---- stems
+
+
+@pytest.mark.parametrize(
+    ("word", "root"), [("generation", "generat"), ("studies", "studi"), ("gpu", "gpu"), ("ab", "ab"), ("yolov7", "yolov7"), ("检测", "检测")]
+)
+def test_stems(word: str, root: str) -> None:
+    assert stem(word) == root
+
+
+def test_the_two_stemmers_agree() -> None:
+    """An index may be built on a machine with PyStemmer and read on one without."""
+    pytest.importorskip("Stemmer")
+    snowball = pytest.importorskip("snowballstemmer").stemmer("english")
+    words = fingerprint().split() + "attention networks defending poisoned convolutions happily ponies".split()
+    for word in words:
+        assert stem(word) == snowball.stemWord(word)
+
+
+# ---- cutting by the terms of an index
+
+
+def cut(run: str, *known: str) -> list[str]:
+    return [word for word, _ in vocabulary_cutter(set(known).__contains__)(run)]
+
+
+@pytest.mark.parametrize(
+    ("run", "known", "words"),
+    [
+        ("深度学习", ["深度", "学习"], ["深度", "学习"]),
+        ("深度学习", ["深度", "学习", "深度学习"], ["深度学习"]),
+        ("后门攻击检测", ["后门", "攻击", "检测"], ["后门", "攻击", "检测"]),
+        ("研究生命起源", ["研究", "研究生", "生命", "命", "起源"], ["研究", "生命", "起源"]),
+        ("量子检测", ["检测"], ["检测"]),
+        ("量子", [], []),
+        ("的检测", ["的", "检测"], ["的", "检测"]),
+    ],
+)
+def test_a_run_is_cut_by_what_is_known(run: str, known: list[str], words: list[str]) -> None:
+    assert cut(run, *known) == words
+
+
+@given(st.text("深度学习编译器", max_size=30), st.sets(st.text("深度学习编译器", min_size=1, max_size=4)))
+def test_the_cut_covers_as_much_as_can_be(run: str, known: set[str]) -> None:
+    found = list(vocabulary_cutter(known.__contains__)(run))
+    reached = 0
+    for word, offset in found:
+        assert offset >= reached
+        assert run[offset : offset + len(word)] == word and word in known
+        reached = offset + len(word)
+    best = [0] * (len(run) + 1)
+    for i in range(len(run) - 1, -1, -1):
+        ends = [j for j in range(i + 2, len(run) + 1) if run[i:j] in known]
+        best[i] = max([best[i + 1], *(best[j] + j - i for j in ends)])
+    assert sum(len(word) for word, _ in found if len(word) > 1) == best[0]
+
+
+def test_jieba_reads_and_writes_no_cache_and_prints_nothing(tmp_path: Path) -> None:
+    code = "from papersearch.analysis.words import jieba_words; print([w for w, _ in jieba_words('深度学习')])"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("['深度', '学习']", "", 0)
+    assert os.listdir(tmp_path) == []
