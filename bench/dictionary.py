@@ -171,24 +171,15 @@ def same_words(runs: list[str], path: str) -> str:
 
 def same_ideas(texts: list[str], path: str, snapshot: Snapshot) -> str:
     """How often the terms of the index make the same ideas of a text as the dictionary does."""
-    from papersearch.fields import GRAMS, TEXT
-    from papersearch.glossary import shipped
-    from papersearch.ideas import find_ideas
+    from papersearch.query import parse_query
+    from papersearch.search import IndexSearcher, Request
 
-    class Vocabulary:
-        def knows(self, term: str) -> bool:
-            return snapshot.field(TEXT).doc_frequency(term) > 0
-
-        def knows_pair(self, pair: str) -> bool:
-            return snapshot.field(GRAMS).doc_frequency(pair) > 0
-
-        def corrections(self, word: str) -> list[str]:
-            return []
-
+    searcher = IndexSearcher(snapshot, lambda doc: (doc,))
+    requests = [Request(parse_query(text), limit=0, strict=True) for text in texts]
     made = []
     for way in ("vocabulary", "mapped"):
         install(way, path)
-        made.append([[idea.text for idea in find_ideas(text, Vocabulary(), shipped()).ideas] for text in texts])
+        made.append([[matcher.text for matcher in searcher.search(request).matchers] for request in requests])
     same = sum(ours == theirs for ours, theirs in zip(*made, strict=True))
     return f"vocabulary: the same ideas as with the dictionary in {same} of {len(texts)} texts"
 

@@ -20,6 +20,7 @@ from papersearch import Index, open_index
 from papersearch.cli import DEBUG_VARIABLE, FORMATS, program
 from papersearch.digest import papers_of, parse_note
 from papersearch.fields import FACETS, FIELDS
+from papersearch.glossary.terms import parse_terms
 from papersearch.query import SORTS, parse_query
 from papersearch.settings import CORPUS_VARIABLE, FILE, INDEX_VARIABLE, find_places
 
@@ -189,6 +190,13 @@ def test_settings_example_is_accepted(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (places.corpus[1], places.index) == (str(tmp_path / "reading-list.md"), str(tmp_path / "index"))
 
 
+def test_terms_example_is_read_as_described() -> None:
+    (example,) = blocks("README.md", "text")
+    terms = parse_terms(example)
+    assert (terms.groups, terms.problems) == ((("图神经网络", "graph neural network", "GNN"),), ())
+    assert terms.words == ("图神经网络", "后门攻击")
+
+
 def test_digest_example_is_read_as_described() -> None:
     (example,) = blocks("README.md", "markdown")
     notes = [parse_note("digest.md", example), parse_note("rec/deepfm.md", "# long note\n")]
@@ -324,6 +332,25 @@ def test_relative_links_lead_somewhere(page: str) -> None:
         assert file.exists(), target
         if anchor:
             assert anchor in [slug(title) for _, title in _HEADING.findall(file.read_text(encoding="utf-8"))], target
+
+
+GUIDES = [page for page in PAGES if "decisions/" not in page and page != "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_code_that_is_named_exists(page: str) -> None:
+    """Files, functions and constants in code spans: `index/update.py`, `find_ideas()`, `SPAN_BONUS`."""
+    spans = re.findall(r"`([^`\n]+)`", _FENCED.sub("", read(page)))
+    files = ["/" + path.relative_to(ROOT).as_posix() for path in files_of_the_repository()]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files_of_the_repository() if path.suffix == ".py")
+    missing = [s for s in spans if re.fullmatch(r"[\w/]+\.py", s) and not any(f.endswith("/" + s) for f in files)]
+    for span in spans:
+        if found := re.fullmatch(r"(?:\w+\.)?(\w+)\([^()]*\)", span):
+            missing += [span] if not re.search(rf"def {found.group(1)}\b", code) else []
+        elif re.fullmatch(r"[A-Z]+_[A-Z_]+", span):
+            known = re.search(rf"\b{span}\b", code)
+            missing += [span] if not known else []
+    assert not missing
 
 
 @pytest.mark.parametrize("page", DECISIONS)

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from papersearch.analysis.tokens import tokens
+from papersearch.analysis.words import vocabulary_cutter
 from papersearch.errors import (
     CorpusError,
     IndexBusyError,
@@ -27,6 +29,7 @@ from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_year
 from papersearch.results import FacetCounts, Hit, Results
 from papersearch.search import Answer, Found, IndexSearcher, Request
 from papersearch.snippets import excerpt
+from papersearch.stopwords import STOP_WORDS
 
 if TYPE_CHECKING:
     from papersearch.files import Notice
@@ -59,6 +62,11 @@ class _Generation:
         """Opened when the first query has words."""
         if self._glossary is None:
             self._glossary = shipped_in(self.snapshot.folder)
+            if rows := self.snapshot.meta.get("groups"):
+                from papersearch.glossary import Glossary
+                from papersearch.glossary.terms import Combined, groups_of
+
+                self._glossary = Combined([Glossary(groups_of(rows)), self._glossary])
         return self._glossary
 
     def order_of(self, doc: int) -> tuple[object, ...]:
@@ -104,12 +112,14 @@ class Index:
         offset: int = 0,
         strict: bool = False,
         facets: bool | Iterable[str] = False,
+        explain: bool = False,
     ) -> Results:
         """Ranked search. Without words it lists everything that the filters admit, in reading order.
 
         Values of one filter are alternatives, filters of different fields must all hold. `year` takes 2022,
         "2019..2021", "2021..", "..2017". `sort`: score, year, -year, title, venue. `limit=None` returns all.
-        `strict` answers only what matches every word. Raises UsageError for a bad year, sort or number.
+        `strict` answers only what matches every word; `explain` adds to each hit the parts of its score. Raises
+        UsageError for a bad year, sort or number.
         """
         started = time.perf_counter()
         now = self._now
@@ -121,7 +131,7 @@ class Index:
             raise UsageError("limit and offset are numbers from 0 on")
         given = {"category": _values(category), "venue": _values(venue), "org": _values(org), "year": _values(year)}
         names = self._facet_names(FACETS if facets is True else facets or ())
-        request = Request(parse_query(query), _filters(given), sort, limit, offset, strict, names)
+        request = Request(parse_query(query), _filters(given), sort, limit, offset, strict, names, explain)
         answer = now.searcher.search(request)
         hits = tuple(self._hit(now, answer, found, offset + n) for n, found in enumerate(answer.found, 1))
         return Results(
@@ -140,7 +150,18 @@ class Index:
         matched, terms = _matched(now.searcher, answer, found.doc)
         cut = excerpt(paper, terms)
         score = round(found.score, 6)
-        return Hit(rank, score, paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, matched)
+        return Hit(rank, score, paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, matched, found.parts)
+
+    def similar(self, paper_id: str, *, limit: int | None = 10) -> Results:
+        """The papers nearest to one: those that share most of its telling words. Raises UsageError as get() does."""
+        started = time.perf_counter()
+        now = self._now
+        paper = self.get(paper_id)
+        doc = now.snapshot.doc_of(paper.id)
+        answer = now.searcher.similar(_telling_words(paper, now.searcher), -1 if doc is None else doc, limit)
+        hits = tuple(self._hit(now, answer, found, rank) for rank, found in enumerate(answer.found, 1))
+        took_ms = (time.perf_counter() - started) * 1000
+        return Results(f"similar:{paper.id}", {}, answer.stage, answer.total, hits, took_ms=took_ms)
 
     def get(self, paper_id: str) -> Paper:
         """The paper of that id, or of the only id that begins so. Raises UsageError naming the candidates."""
@@ -295,7 +316,7 @@ def _status(roots: Sequence[Path], folder: Path, snapshot: Snapshot) -> Status:
     except CorpusError:
         stale = [str(root) for root in roots if not root.exists()]
     size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
-    papers = sum(not paper_id.startswith("note") for paper_id in snapshot.meta.get("places", {}))
+    counts = snapshot.meta.get("counts", {})
     from papersearch.reports import Status
 
     return Status(
@@ -303,7 +324,8 @@ def _status(roots: Sequence[Path], folder: Path, snapshot: Snapshot) -> Status:
         index=str(folder),
         built=True,
         stale=bool(stale) or snapshot.meta.get("identity") != identity(),
-        papers=papers,
+        papers=int(counts.get("paper", 0)),
+        notes=int(counts.get("note", 0)),
         files=len(snapshot.meta.get("files", [])),
         generation=snapshot.generation,
         built_at=str(snapshot.meta.get("built_at", "")),
@@ -347,16 +369,28 @@ def _facet_counts(now: _Generation, answer: Answer) -> FacetCounts:
     return counts
 
 
+def _telling_words(paper: Paper, searcher: IndexSearcher) -> list[tuple[str, float]]:
+    """Words of a paper that the index has, with how often they stand in it; those of the title count as it boosts."""
+    cut = vocabulary_cutter(searcher.knows)
+    counts: dict[str, float] = {}
+    texts = [(paper.title, FIELDS["title"].boost)] + [(section.text, 1.0) for section in paper.sections]
+    for text, boost in texts:
+        for token in tokens(text, cut)[0]:
+            if token.term[0].isalnum() and len(token.term) > 1 and token.term not in STOP_WORDS:
+                counts[token.term] = counts.get(token.term, 0.0) + boost * token.factor
+    return list(counts.items())
+
+
 def _matched(searcher: IndexSearcher, answer: Answer, doc: int) -> tuple[dict[str, list[str]], list[str]]:
     """(zone → words of the query found there, all index terms that matched), for one document."""
     zones: dict[str, list[str]] = {}
     terms: list[str] = []
     for matcher in answer.matchers:
         for form in matcher.forms:
-            found = searcher.places(form, doc, matcher.zone)
+            found = searcher.occurrences.places(form, doc, matcher.zone)
             if not found:
                 continue
-            terms += searcher.shown_terms(form)
+            terms += searcher.occurrences.shown_terms(form)
             for name in FIELDS:
                 low, high = zone(name)
                 if any(low <= position < high for position in found):

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from papersearch.errors import CorpusError
 
 SUFFIXES = (".md", ".markdown")
+TERMS_NAME = "terms.txt"
+"""The user's own terms, in the corpus folder; not a note, but what it says is indexed too."""
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 RACY_NS = 50_000_000
 """A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
@@ -119,6 +121,8 @@ def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
         if not root.exists():
             raise CorpusError(f"no corpus at {root}; name a folder of Markdown or one file with --corpus")
         paths, notices = find_notes(root)
+        if root.is_dir() and (root / TERMS_NAME).is_file():
+            paths.append(TERMS_NAME)
         remarks += [Notice(prefix + n.path, n.line, n.message, n.kind) for n in notices]
         for path in paths:
             try:
@@ -144,7 +148,7 @@ def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_n
     """
     before = {state.path: state for state in known}
     now, _ = scan(roots)
-    places = dict(_places(roots, [state.path for state in now]))
+    places = dict(disk_paths(roots, [state.path for state in now]))
     changed = sorted(before.keys() - {state.path for state in now})
     for state in now:
         old = before.get(state.path)
@@ -162,7 +166,7 @@ def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_n
     return changed
 
 
-def _places(roots: Sequence[Path], paths: Iterable[str]) -> Iterable[tuple[str, Path]]:
+def disk_paths(roots: Sequence[Path], paths: Iterable[str]) -> Iterable[tuple[str, Path]]:
     """(path in the corpus, path on disk)."""
     if len(roots) == 1:
         for path in paths:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.stem import stem
-from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Unit, chains, units
+from papersearch.analysis.tokens import LONGEST_INITIALS, MAX_TERM, SHORTEST_INITIALS, STEM_MARK, Unit, chains, units
 from papersearch.analysis.words import vocabulary_cutter
 from papersearch.fields import GRAMS, TEXT
 from papersearch.glossary import LONGEST_KEY, Lookup
@@ -22,6 +22,8 @@ from papersearch.stopwords import STOP_WORDS
 
 STEM_FACTOR = 0.9
 """Another form of the word counts a little less than the word as written."""
+INITIALS_FACTOR = 0.8
+"""`DSI` for words of a title that begin so."""
 JOIN_FACTOR = 0.9
 """`max pooling` for `maxpooling`, and the other way round."""
 GRAM_FACTOR = 0.7
@@ -50,6 +52,10 @@ class Vocabulary(Protocol):
 
     def knows_pair(self, pair: str) -> bool:
         """Whether two Chinese characters stand side by side anywhere."""
+        ...
+
+    def initials(self, word: str) -> tuple[str, ...]:
+        """Terms for titles with consecutive words that begin with the letters of the word."""
         ...
 
     def corrections(self, word: str) -> list[str]:
@@ -234,6 +240,9 @@ class _Finder:
         if terms and terms != (word,):
             groups.append(Group((Form(((TEXT, terms, 0),)),), STEM_FACTOR))
         groups += self.names([stem(word)], word)
+        if self.may_be_initials(written, known=bool(terms)) and (short := self.vocabulary.initials(word)):
+            groups.append(Group(tuple(Form.term(term) for term in short), INITIALS_FACTOR))
+            terms = terms or short
         known = bool(terms) or stem(word) in self.glossary
         if not terms:
             groups += self.split(word)
@@ -242,6 +251,12 @@ class _Finder:
             for term in self.vocabulary.corrections(word):
                 groups += corrected(self.word(term), term)
         return Idea(written, tuple(groups), known=known)
+
+    @staticmethod
+    def may_be_initials(written: str, *, known: bool) -> bool:
+        """Whether a word may stand for the first letters of a title: short, and in capitals or written nowhere."""
+        fits = SHORTEST_INITIALS <= len(written) <= LONGEST_INITIALS and written.isascii() and written.isalpha()
+        return fits and (written.isupper() or not known)
 
     def split(self, word: str) -> list[Group]:
         """`maxpooling` as the two words `max pooling`."""
@@ -325,7 +340,7 @@ class _Finder:
                 after = pieces[i + 1][0] if i + 1 < len(pieces) else ""
                 self.add(self.unknown(piece, before, after), piece, cjk=True, joined=i > 0)
         stop = len(self.found.ideas)
-        if stop - start > 1:
+        if len(pieces) > 1 and stop > start:
             self.span(start, stop, [Group((gram_form(run),))])
 
     def unknown(self, run: str, before: str, after: str) -> Idea:

@@ -18,6 +18,8 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 16
 """Brackets inside brackets; deeper ones are literal."""
 MAX_CLAUSES = 128
+MAX_EXPANDED = 8
+"""Prefixes and fuzzy words, each of which stands for many words of the index."""
 
 SORTS = ("score", "year", "-year", "title", "venue")
 
@@ -144,6 +146,8 @@ def _merge_words(nodes: list[Node]) -> list[Node]:
     """Neighbouring words as one text, so that ideas of several words are seen whole."""
     merged: list[Node] = []
     for node in nodes:
+        if node in merged and not isinstance(node, Words):
+            continue
         if isinstance(node, Words) and merged and isinstance(merged[-1], Words):
             merged[-1] = Words(f"{merged[-1].text} {node.text}")
         else:
@@ -158,6 +162,7 @@ class _Parser:
         self.notices = notices
         self.sort: str | None = None
         self.count = 0
+        self.expansions = 0
 
     def clauses(self, depth: int) -> list[Node]:
         """Clauses up to the closing bracket (depth > 0) or the end."""
@@ -262,13 +267,21 @@ class _Parser:
             return Words(text) if text.strip("-*~\"'()[]{}.,;:!?/\\|&+<>=^%$#@_`") else None
         if found := re.fullmatch(r"(.*[^\W_].*?)\*", text):
             if "*" not in found.group(1):
-                return Prefix(found.group(1))
+                return self.expanded(Prefix(found.group(1)))
         elif (found := re.fullmatch(r"([^\W_][^~]*)~([0-9]?)", text)) and found.group(1):
             edits = int(found.group(2)) if found.group(2) else 0
             if edits > 2:
                 self.notices.append(f"{text}: at most 2 edits are searched")
-            return Fuzzy(found.group(1), min(edits, 2))
+            return self.expanded(Fuzzy(found.group(1), min(edits, 2)))
         return Words(text)
+
+    def expanded(self, node: Prefix | Fuzzy) -> Node:
+        """The node, or its text as a word where the query has too many of them."""
+        self.expansions += 1
+        if self.expansions <= MAX_EXPANDED:
+            return node
+        self.notices.append(f"only the first {MAX_EXPANDED} words with * or ~ were expanded")
+        return Words(node.text)
 
     def field_value(self, named: Field, depth: int) -> Node | None:
         """What follows `field:`."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from papersearch.paper import Paper
 
 Stage = Literal["all", "some", "fuzzy", "none"]
 FacetCounts = dict[str, list[tuple[str, int]]]
 """Field → (value as written, number of papers), most frequent first."""
+
+
+class Part(NamedTuple):
+    """One part of a score: what it is for, how much, and how it came about."""
+
+    name: str
+    value: float
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,8 @@ class Hit:
     """Whether this paper matches every idea of the query ("all") or most of its weight ("some")."""
     matched: dict[str, list[str]] = field(default_factory=dict)
     """Field (title, alias, category, note) → the words of the query that were found there, as the query has them."""
+    explanation: tuple[Part, ...] = ()
+    """What the score is the sum of, if it was asked for."""
 
 
 @dataclass(frozen=True)

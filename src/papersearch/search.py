@@ -6,54 +6,50 @@ index. What is inside an Answer is still documents and scores: snippets and pape
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
+from papersearch import filters
 from papersearch.analysis.normalize import exact_value, fold, is_cjk
-from papersearch.analysis.tokens import MAX_TERM
+from papersearch.analysis.tokens import INITIALS_MARK, STEM_MARK
 from papersearch.errors import UsageError
-from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
+from papersearch.fields import FIELDS, GRAMS, TEXT
 from papersearch.glossary import Lookup, shipped
 from papersearch.ideas import Form, Group, Idea, Ideas, find_ideas, gram_form, phrase_form
-from papersearch.index.reader import FieldReader, Snapshot
+from papersearch.index.reader import Snapshot
+from papersearch.occurrences import NEAR_WORDS, Occurrences, Scores
+from papersearch.occurrences import distance as distance_between
 from papersearch.query import SORTS, And, Exact, Fuzzy, Node, Not, Or, Phrase, Prefix, Query, Within, Words, Years
-from papersearch.results import Stage
+from papersearch.results import Part, Stage
 from papersearch.scoring import idf, saturation
-from papersearch.venues import canonical_venue
+from papersearch.spelling import corrections, fuzzy_terms, prefix_terms
 
 SOME_SHARE = 0.45
 """Where no paper matches every idea: the share of the query's weight that a paper must match to be shown. Less would
 answer queries about what the digest does not hold."""
 BELOW_SHARE = 0.3
 """The same for papers shown below some that match every idea."""
+FULL_SHARE_IDEAS = 3
+"""With more ideas than these both shares go down in proportion: the longer a query, the less of it any paper holds."""
 SPAN_BONUS = 0.3
 """What ideas that are written as one add, as a part of what they are worth on their own."""
 NEAR_BONUS = 0.5
 """What two ideas that stand side by side add, as a part of what the lesser one is worth; less with every word
 between."""
-NEAR_WORDS = 4
-"""Words (Chinese: characters) between two ideas beyond which they are not near each other."""
 NEAR_CANDIDATES = 200
 """How many documents are looked at for nearness: the best ones without it."""
+SIMILAR_TERMS = 30
+"""Words of a paper by which papers like it are looked for: those of the highest tf-idf."""
 VERBOSE_IDEAS = 4
 """From so many ideas on, a query describes: words that are found nowhere count less."""
 VERBOSE_UNKNOWN = 0.3
-MAX_EXPANSION = 512
-"""Terms that a prefix or a fuzzy word may stand for; the shortest (prefix) or nearest come first."""
 
-SHORTEST_CORRECTED = 5
-LONGEST_ENDING = 6
-"""Letters that a word of the index may have more than an unknown word which it begins with."""
-MAX_CORRECTIONS = 3
 
 ORDER: tuple[Stage, ...] = ("all", "fuzzy", "some")
 """Papers that match everything stand above those that match it under a corrected spelling, those above partial ones."""
-
-Scores = dict[int, float]
 
 
 class Request(NamedTuple):
@@ -66,14 +62,16 @@ class Request(NamedTuple):
     offset: int = 0
     strict: bool = False
     facets: tuple[str, ...] = ()
+    explain: bool = False
 
 
 class Found(NamedTuple):
-    """One document of an answer."""
+    """One document of an answer. `parts` are what its score is the sum of, if asked for."""
 
     doc: int
     score: float
     stage: Stage
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass
@@ -106,6 +104,7 @@ class Matcher:
     zone: str | None = None
     spellings: dict[str, set[int]] = field(default_factory=dict)
     """Corrected spelling → documents found under it alone."""
+    idea: Idea | None = None
 
 
 @dataclass
@@ -134,6 +133,7 @@ class IndexSearcher:
         self.glossary = glossary
         self.text = snapshot.field(TEXT)
         self.grams = snapshot.field(GRAMS)
+        self.occurrences = Occurrences(self.text, self.grams)
         self.documents = snapshot.doc_count
 
     # ---- one search
@@ -172,7 +172,7 @@ class IndexSearcher:
             exact, partial = dict.fromkeys(docs, 0.0), {}
         if request.strict:
             partial = {}
-        self._add_nearness(matchers, exact, partial)
+        near = self._add_nearness(matchers, exact, partial)
         for matcher in required:
             for scores in (exact, partial):
                 for doc in scores:
@@ -185,10 +185,15 @@ class IndexSearcher:
         if found:
             answer.notices += self._say_corrections(matchers, {f.doc for f in found})
         answer.total = len(found)
-        answer.facets = self._count(request.facets, [f.doc for f in found])
+        answer.facets = filters.count(self.snapshot, request.facets, [f.doc for f in found])
         found.sort(key=self._sort_key(sort, ranked=bool(answer.matchers)))
         end = None if request.limit is None else request.offset + request.limit
         answer.found = found[request.offset : end]
+        if request.explain:
+            answer.found = [
+                f._replace(parts=self._explain(f.doc, matchers, required, spans, near.get(f.doc, [])))
+                for f in answer.found
+            ]
         return answer
 
     def _take_apart(self, clauses: Iterable[Node], answer: Answer) -> tuple[set[int] | None, list[Node], list[Node]]:
@@ -232,7 +237,7 @@ class IndexSearcher:
         if sort == "score" and ranked:
             return lambda f: (ORDER.index(f.stage), -round(f.score, 9), self.order_of(f.doc))
         if sort in ("year", "-year"):
-            years = self._values("year")
+            years = filters.values(self.snapshot, "year")
             sign = -1 if sort == "-year" else 1
             return lambda f: (
                 f.doc not in years,
@@ -241,76 +246,20 @@ class IndexSearcher:
                 self.order_of(f.doc),
             )
         if sort == "venue":
-            venues = self._values("venue")
+            venues = filters.values(self.snapshot, "venue")
             return lambda f: (f.doc not in venues, venues.get(f.doc, [""])[0], self.order_of(f.doc))
         if sort == "title":
             return lambda f: (exact_value(str(self.snapshot.stored(f.doc).get("title", ""))), self.order_of(f.doc))
         return lambda f: self.order_of(f.doc)
-
-    # ---- exact fields
-
-    def _values(self, name: str) -> dict[int, list[str]]:
-        """Document → its values in an exact field."""
-        reader = self.snapshot.field(name)
-        values: dict[int, list[str]] = {}
-        for term in reader.terms():
-            postings = reader.postings(term)
-            for doc in postings.docs if postings else ():
-                values.setdefault(doc, []).append(term)
-        return values
-
-    def _count(self, names: Sequence[str], docs: list[int]) -> dict[str, Counter[str]]:
-        counts: dict[str, Counter[str]] = {}
-        wanted = set(docs)
-        for name in names:
-            reader = self.snapshot.field(name)
-            counts[name] = Counter()
-            for term in reader.terms():
-                postings = reader.postings(term)
-                if n := len(wanted.intersection(postings.docs)) if postings else 0:
-                    counts[name][term] = n
-        return counts
-
-    def _exact_docs(self, name: str, values: Sequence[str]) -> set[int]:
-        """Documents with one of the values: a venue by its canonical name, other fields whole or by a part."""
-        reader = self.snapshot.field(name)
-        terms = list(reader.terms())
-        docs: set[int] = set()
-        for value in values:
-            wanted = exact_value(value)
-            if not wanted:
-                continue
-            if name == "venue":
-                known = exact_value(canonical_venue(value) or value)
-                chosen = [t for t in terms if t in (known, wanted)] or [t for t in terms if wanted in t]
-            elif name == "has":
-                chosen = [t for t in terms if wanted.rstrip("s") == t.rstrip("s")]
-            else:
-                chosen = [t for t in terms if wanted in t]
-            for term in chosen:
-                postings = reader.postings(term)
-                docs.update(postings.docs if postings else ())
-        return docs
-
-    def _year_docs(self, ranges: Sequence[tuple[int | None, int | None]]) -> set[int]:
-        reader = self.snapshot.field("year")
-        docs: set[int] = set()
-        for term in reader.terms():
-            if term.isdigit() and any(
-                (low is None or int(term) >= low) and (high is None or int(term) <= high) for low, high in ranges
-            ):
-                postings = reader.postings(term)
-                docs.update(postings.docs if postings else ())
-        return docs
 
     # ---- matching without scores: negations, alternatives
 
     def _docs(self, node: Node) -> set[int]:
         match node:
             case Exact(name, values):
-                return self._exact_docs(name, values)
+                return filters.exact_docs(self.snapshot, name, values)
             case Years(ranges):
-                return self._year_docs(ranges)
+                return filters.year_docs(self.snapshot, ranges)
             case Not(inner):
                 return set(self.snapshot.docs()) - self._docs(inner)
             case _:
@@ -338,7 +287,8 @@ class IndexSearcher:
             case Prefix(text):
                 return self._match_group(f"{text}*", Group(self._prefix_forms(text)), zone)
             case Fuzzy(text, edits):
-                return self._match_group(f"{text}~", Group(self._fuzzy_forms(text, edits)), zone)
+                near = tuple(Form.term(term) for term in fuzzy_terms(self.text, text, edits))
+                return self._match_group(f"{text}~", Group(near), zone)
             case Within(name, inner):
                 return self._match_clause(inner, name)
             case Or(nodes):
@@ -379,7 +329,7 @@ class IndexSearcher:
         forms = tuple(form for group in idea.groups for form in group.forms)
         weight = idea.size * idf(len(scores), self.documents)
         spellings = {term: docs - as_written for term, docs in spellings.items() if docs - as_written}
-        return Matcher(idea.text, scores, weight, forms, zone, spellings)
+        return Matcher(idea.text, scores, weight, forms, zone, spellings, idea)
 
     @staticmethod
     def _correct(matchers: Sequence[Matcher], docs: Iterable[int]) -> set[int]:
@@ -398,7 +348,7 @@ class IndexSearcher:
     def _match_group(self, text: str, group: Group, zone: str | None = None) -> Matcher:
         frequencies: Scores = {}
         for form in group.forms:
-            for doc, frequency in self._frequencies(form, zone).items():
+            for doc, frequency in self.occurrences.frequencies(form, zone).items():
                 frequencies[doc] = frequencies.get(doc, 0.0) + frequency
         weight = idf(len(frequencies), self.documents)
         length_of, average = self.text.length, self.text.average_length or 1.0
@@ -420,7 +370,7 @@ class IndexSearcher:
             for group in span.groups:
                 frequencies: Scores = {}
                 for form in group.forms:
-                    for doc, frequency in self._frequencies(form, zone).items():
+                    for doc, frequency in self.occurrences.frequencies(form, zone).items():
                         frequencies[doc] = frequencies.get(doc, 0.0) + frequency
                 for doc, frequency in frequencies.items():
                     score = group.factor * worth * saturation(frequency, length_of(doc), average)
@@ -447,15 +397,12 @@ class IndexSearcher:
             bonus = 0.0
             whole = True
             for span in spans:
-                score = span.scores.get(doc)
-                if score is None:
-                    whole = whole and not span.concept
-                    continue
-                bonus += SPAN_BONUS * score
-                inside = range(span.start, span.stop)
-                worth = sum(matchers[i].weight for i in inside) or 1.0
-                for i in inside:
-                    values[i] = max(values[i] or 0.0, score * matchers[i].weight / worth)
+                if doc in span.scores:
+                    bonus += SPAN_BONUS * span.scores[doc]
+                    for i, share in self._shares(span, doc, matchers):
+                        values[i] = max(values[i] or 0.0, share)
+                elif span.concept:
+                    whole = False
             held = sum(m.weight for m, value in zip(matchers, values, strict=True) if value is not None)
             score = sum(value for value in values if value is not None) + bonus
             if whole and None not in values:
@@ -463,17 +410,85 @@ class IndexSearcher:
             else:
                 partial[doc] = score
                 shares[doc] = held / total if total else 0.0
-        least = BELOW_SHARE if exact else SOME_SHARE
+        least = (BELOW_SHARE if exact else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / (len(matchers) or 1))
         return exact, {doc: score for doc, score in partial.items() if shares[doc] > least}
+
+    @staticmethod
+    def _shares(span: SpanMatch, doc: int, matchers: Sequence[Matcher]) -> Iterable[tuple[int, float]]:
+        """What each idea of a span is worth where the span is found as one: its share by weight."""
+        inside = range(span.start, span.stop)
+        worth = sum(matchers[i].weight for i in inside) or 1.0
+        return [(i, span.scores[doc] * matchers[i].weight / worth) for i in inside]
+
+    # ---- why a score
+
+    def _explain(
+        self,
+        doc: int,
+        matchers: Sequence[Matcher],
+        required: Sequence[Matcher],
+        spans: Sequence[SpanMatch],
+        near: Sequence[Part],
+    ) -> tuple[Part, ...]:
+        """The parts of a score; they sum up to it."""
+        found = [span for span in spans if doc in span.scores]
+        together: dict[int, float] = {}
+        for span in found:
+            for i, share in self._shares(span, doc, matchers):
+                together[i] = max(share, together.get(i, 0.0))
+        parts = []
+        for i, matcher in enumerate(matchers):
+            own = matcher.scores.get(doc)
+            if own is None and i not in together:
+                parts.append(Part(f"word {matcher.text}", 0.0, "not found"))
+            elif together.get(i, 0.0) > (own or 0.0):
+                parts.append(Part(f"word {matcher.text}", together[i], "found as one with its neighbours"))
+            else:
+                parts.append(Part(f"word {matcher.text}", own or 0.0, self._say_group(matcher, doc)))
+        for span in found:
+            text = " ".join(m.text for m in matchers[span.start : span.stop])
+            parts.append(Part(f"together {text}", SPAN_BONUS * span.scores[doc], f"{SPAN_BONUS} of what it is worth"))
+        parts += near
+        parts += [Part(f"required {matcher.text}", matcher.scores[doc]) for matcher in required]
+        return tuple(parts)
+
+    def _say_group(self, matcher: Matcher, doc: int) -> str:
+        """Which of an idea's groups counted in a document, with the numbers of its formula."""
+        if matcher.idea is None:
+            return ""
+        best = max(matcher.idea.groups, key=lambda group: self._match_group("", group).scores.get(doc, 0.0))
+        hits = self._match_group("", best)
+        held = [form for form in best.forms if self.occurrences.places(form, doc)]
+        terms = dict.fromkeys(term for form in held for term in self.occurrences.shown_terms(form))
+        shown = ", ".join(term.lstrip(STEM_MARK) for term in terms)
+        spelling = f", for {best.corrected}" if best.corrected else ""
+        return f"as {shown}{spelling}: factor {best.factor:.2f} × idf {hits.weight:.2f} ({len(hits.scores)} papers)"
+
+    # ---- papers like one
+
+    def similar(self, terms: Iterable[tuple[str, float]], but: int, limit: int | None) -> Answer:
+        """Documents that hold most of the weight of the given words (term, how often it stands in the paper)."""
+        known = [(term, frequency, self.text.doc_frequency(term)) for term, frequency in terms]
+        weighted = sorted(((f * idf(df, self.documents), term) for term, f, df in known if df > 1), reverse=True)
+        matchers = [self._match_group(t, Group((Form.term(t),))) for _, t in weighted[:SIMILAR_TERMS]]
+        scores: Scores = {}
+        for matcher in matchers:
+            for doc, score in matcher.scores.items():
+                scores[doc] = scores.get(doc, 0.0) + score
+        scores.pop(but, None)
+        found = [Found(doc, score, "all") for doc, score in scores.items()]
+        found.sort(key=self._sort_key("score", ranked=True))
+        return Answer("all" if found else "none", len(found), found[:limit], matchers=matchers)
 
     # ---- nearness
 
-    def _add_nearness(self, matchers: Sequence[Matcher], *tiers: Scores) -> None:
+    def _add_nearness(self, matchers: Sequence[Matcher], *tiers: Scores) -> dict[int, list[Part]]:
         """Raise the scores of documents in which ideas that are neighbours in the query are neighbours too, in
-        whatever form or language they are written."""
+        whatever form or language they are written. Returns what was added."""
+        added: dict[int, list[Part]] = {}
         pairs = [(a, b) for a, b in pairwise(matchers) if a.scores and b.scores]
         if not pairs:
-            return
+            return added
         for scores in tiers:
             candidates = sorted(scores, key=lambda doc: (-scores[doc], doc))[:NEAR_CANDIDATES]
             docs = set(candidates)
@@ -481,236 +496,23 @@ class IndexSearcher:
             for a, b in pairs:
                 for matcher in (a, b):
                     if id(matcher) not in places:
-                        places[id(matcher)] = self._stretches(matcher, docs)
+                        places[id(matcher)] = self.occurrences.stretches(matcher.forms, docs)
                 left, right = places[id(a)], places[id(b)]
                 for doc in docs.intersection(left, right):
-                    distance = _distance(left[doc], right[doc])
+                    distance = distance_between(left[doc], right[doc])
                     if distance <= NEAR_WORDS:
                         worth = min(a.scores.get(doc, 0.0), b.scores.get(doc, 0.0))
-                        scores[doc] += NEAR_BONUS * worth / (1 + distance)
-
-    def _stretches(self, matcher: Matcher, docs: set[int]) -> dict[int, list[tuple[int, int]]]:
-        """Document → [start, end) positions of every occurrence of the idea, in order."""
-        found: dict[int, set[tuple[int, int]]] = {}
-        for form in dict.fromkeys(matcher.forms):
-            width = _width(form)
-            if len(form.parts) == 1:
-                key, terms, _ = form.parts[0]
-                columns: Mapping[int, Iterable[int]] = self._column_in(key, terms, docs)
-            else:
-                columns = self._phrase(form, docs)
-            for doc, positions in columns.items():
-                found.setdefault(doc, set()).update((p, p + width) for p in positions)
-        return {doc: sorted(stretches) for doc, stretches in found.items()}
-
-    # ---- forms
-
-    def _frequencies(self, form: Form, zone: str | None) -> Scores:
-        """Document → sum of the boosts of the form's occurrences."""
-        if len(form.parts) == 1:
-            key, terms, _ = form.parts[0]
-            if zone is None and key == TEXT and len(terms) == 1:
-                postings = self.text.postings(terms[0])
-                return dict(zip(postings.docs, postings.weights, strict=True)) if postings else {}
-            return self._boosted(self._column(key, terms), zone)
-        return self._boosted(self._phrase(form), zone)
-
-    def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
-        """Document → positions of any of the terms."""
-        if key == GRAMS and len(terms[0]) == 1:
-            return self._character(terms[0])
-        found = [p for term in terms if (p := self._reader(key).postings(term))]
-        if len(found) == 1:
-            postings = found[0]
-            return {doc: postings.positions(i) for i, doc in enumerate(postings.docs)}
-        merged: dict[int, set[int]] = {}
-        for postings in found:
-            for i, doc in enumerate(postings.docs):
-                merged.setdefault(doc, set()).update(postings.positions(i))
-        return {doc: sorted(positions) for doc, positions in merged.items()}
-
-    def _reader(self, key: str) -> FieldReader:
-        return self.text if key == TEXT else self.grams
-
-    def _phrase(self, form: Form, within: set[int] | None = None) -> dict[int, Sequence[int]]:
-        """Document → first positions of the phrase, for documents (of `within`, if given) that have it."""
-        docs = within
-        for key, terms, _ in form.parts:
-            here = self._docs_of(key, terms)
-            docs = here if docs is None else docs & here
-            if not docs:
-                return {}
-        columns = [(offset, self._column_in(key, terms, docs or set())) for key, terms, offset in form.parts]
-        result: dict[int, Sequence[int]] = {}
-        for doc in docs or ():
-            starts: set[int] | None = None
-            for offset, positions in columns:
-                begin = {position - offset for position in positions.get(doc, ())}
-                starts = begin if starts is None else starts & begin
-                if not starts:
-                    break
-            if starts:
-                result[doc] = sorted(starts)
-        return result
-
-    def _docs_of(self, key: str, terms: Sequence[str]) -> set[int]:
-        if key == GRAMS and len(terms[0]) == 1:
-            return set(self._character(terms[0]))
-        docs: set[int] = set()
-        for term in terms:
-            postings = self._reader(key).postings(term)
-            docs.update(postings.docs if postings else ())
-        return docs
-
-    def _column_in(self, key: str, terms: Sequence[str], docs: set[int]) -> Mapping[int, Iterable[int]]:
-        """As _column(), for some documents only."""
-        if key == GRAMS and len(terms[0]) == 1:
-            return self._character(terms[0])
-        column: dict[int, list[int]] = {}
-        for term in terms:
-            postings = self._reader(key).postings(term)
-            for i, doc in enumerate(postings.docs if postings else ()):
-                if doc in docs:
-                    column.setdefault(doc, []).extend(postings.positions(i) if postings else ())
-        return column
-
-    def _character(self, char: str) -> dict[int, Sequence[int]]:
-        """Document → positions of one Chinese character, from all pairs that begin or end with it."""
-        places: dict[int, set[int]] = {}
-        for term in self.grams.terms():
-            for offset, c in enumerate(term):
-                if c == char and (postings := self.grams.postings(term)):
-                    for i, doc in enumerate(postings.docs):
-                        places.setdefault(doc, set()).update(p + offset for p in postings.positions(i))
-        return {doc: sorted(positions) for doc, positions in places.items()}
-
-    def _boosted(self, places: Mapping[int, Sequence[int]], zone: str | None) -> Scores:
-        """Positions as a boosted frequency; with a zone, only those inside it."""
-        scores: Scores = {}
-        low, high = FIELDS[zone].zone if zone else (0, 2**32)
-        for doc, positions in places.items():
-            frequency = sum(boost_at(p) for p in positions if low <= p < high)
-            if frequency:
-                scores[doc] = frequency
-        return scores
-
-    # ---- why a document matched
-
-    def places(self, form: Form, doc: int, zone: str | None = None) -> list[int]:
-        """First positions of the form in one document, only inside the zone if one is given."""
-        low, high = FIELDS[zone].zone if zone else (0, 2**32)
-        if len(form.parts) == 1:
-            key, terms, _ = form.parts[0]
-            found: Iterable[int] = sorted(p for term in terms for p in self._positions(key, term, doc))
-        else:
-            found = self._phrase(form).get(doc, ())
-        return [position for position in found if low <= position < high]
-
-    def _positions(self, key: str, term: str, doc: int) -> Sequence[int]:
-        if key == GRAMS and len(term) == 1:
-            return self._character(term).get(doc, ())
-        postings = self._reader(key).postings(term)
-        if postings is None:
-            return ()
-        i = bisect_left(postings.docs, doc)
-        return postings.positions(i) if i < len(postings.docs) and postings.docs[i] == doc else ()
-
-    @staticmethod
-    def shown_terms(form: Form) -> list[str]:
-        """What to mark in a text for a form: its terms, and a run of characters as one."""
-        terms: list[str] = []
-        run, run_end = "", -1
-        for key, alternatives, offset in form.parts:
-            term = alternatives[0]
-            if key != GRAMS:
-                terms += alternatives
-            elif run and offset <= run_end:
-                run += term[run_end - offset :]
-                run_end = max(run_end, offset + len(term))
-            else:
-                terms += [run] if run else []
-                run, run_end = term, offset + len(term)
-        return [*terms, run] if run else terms
-
-    def corrections(self, word: str) -> list[str]:
-        """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
-        a few edits away. A run of Chinese may have one character wrong. Short words are never corrected: too many
-        real names lie one letter apart."""
-        if is_cjk(word):
-            return self._near_run(word)
-        if len(word) < SHORTEST_CORRECTED or not word.isalpha():
-            return []
-        longer = [t for t in self.text.terms(word) if len(t) <= len(word) + LONGEST_ENDING]
-        if longer:
-            return sorted(longer, key=lambda t: (-self.text.doc_frequency(t), t))[:MAX_CORRECTIONS]
-        limit = 1 if len(word) <= 5 else 2
-        near = [
-            (distance, term[0] != word[0], -self.text.doc_frequency(term), term)
-            for term in self.text.terms()
-            if abs(len(term) - len(word)) <= limit and term.isalpha() and len(term) >= SHORTEST_CORRECTED - 1
-            if (distance := edit_distance(word, term, limit)) <= limit and not is_cjk(term)
-        ]
-        best = min((row[:2] for row in near), default=None)
-        return [row[3] for row in sorted(near) if row[:2] == best][:MAX_CORRECTIONS]
-
-    def _near_run(self, run: str) -> list[str]:
-        """Chinese words of the index that differ from the run in one character."""
-        if not 2 <= len(run) <= 4:
-            return []
-        near = [
-            (-self.text.doc_frequency(term), term)
-            for term in self.text.terms()
-            if len(term) == len(run) and is_cjk(term) and sum(a != b for a, b in zip(term, run, strict=True)) == 1
-        ]
-        return [term for _, term in sorted(near)][:MAX_CORRECTIONS]
+                        value = NEAR_BONUS * worth / (1 + distance)
+                        scores[doc] += value
+                        note = f"{distance} apart" if distance else "side by side"
+                        added.setdefault(doc, []).append(Part(f"near {a.text} {b.text}", value, note))
+        return added
 
     def _prefix_forms(self, text: str) -> tuple[Form, ...]:
-        prefix = fold(text)[:MAX_TERM]
-        terms = []
-        for term in self.text.terms(prefix):
-            terms.append(term)
-            if len(terms) >= 8 * MAX_EXPANSION:
-                break
-        terms.sort(key=lambda t: (len(t), t))
-        forms = [Form.term(t) for t in terms[:MAX_EXPANSION]]
-        if len(prefix) > 1 and all(is_cjk(c) for c in prefix):
-            forms = [gram_form(prefix)]
-        return tuple(forms)
-
-    def _fuzzy_forms(self, text: str, edits: int) -> tuple[Form, ...]:
-        word = fold(text)[:MAX_TERM]
-        limit = edits or (1 if len(word) <= 5 else 2)
-        near = [
-            (distance, term)
-            for term in self.text.terms()
-            if abs(len(term) - len(word)) <= limit and term[0].isalnum()
-            if (distance := edit_distance(word, term, limit)) <= limit
-        ]
-        return tuple(Form.term(term) for _, term in sorted(near)[:MAX_EXPANSION])
-
-
-def _width(form: Form) -> int:
-    """Positions that an occurrence of the form takes."""
-    _, terms, offset = form.parts[-1]
-    return offset + (len(terms[0]) if is_cjk(terms[0]) else 1)
-
-
-def _distance(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:
-    """Fewest positions between a stretch of `left` and one of `right`; standing in the query's order is one nearer."""
-    best = NEAR_WORDS + 1
-    start = 0
-    for begin, end in left:
-        while start < len(right) and right[start][1] < begin - NEAR_WORDS:
-            start += 1
-        for i in range(start, len(right)):
-            other_begin, other_end = right[i]
-            if other_begin > end + NEAR_WORDS:
-                break
-            if other_begin >= end:
-                best = min(best, other_begin - end)
-            elif begin >= other_end:
-                best = min(best, begin - other_end + 1)
-    return best
+        run = fold(text)
+        if len(run) > 1 and all(is_cjk(c) for c in run):
+            return (gram_form(run),)
+        return tuple(Form.term(term) for term in prefix_terms(self.text, text))
 
 
 class _Words:
@@ -722,35 +524,8 @@ class _Words:
         self._searcher = searcher
         self._correcting = correcting
 
+    def initials(self, word: str) -> tuple[str, ...]:
+        return tuple(term for term in self._searcher.text.terms(INITIALS_MARK) if word in term)
+
     def corrections(self, word: str) -> list[str]:
-        return self._searcher.corrections(word) if self._correcting else []
-
-
-_ZONES = tuple((f.zone[0], f.zone[1], f.boost) for f in TABLE if f.zone[1])
-
-
-def boost_at(position: int) -> float:
-    """The boost of the zone that a position lies in."""
-    for low, high, boost in _ZONES:
-        if low <= position < high:
-            return boost
-    return 1.0
-
-
-def edit_distance(a: str, b: str, limit: int) -> int:
-    """Optimal string alignment distance: insertions, deletions, changes, swaps of neighbours; `limit + 1` if larger."""
-    if abs(len(a) - len(b)) > limit:
-        return limit + 1
-    before: list[int] = []
-    previous = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        current = [i]
-        for j, y in enumerate(b, 1):
-            cost = min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, before[j - 2] + 1)
-            current.append(cost)
-        if min(current) > limit:
-            return limit + 1
-        before, previous = previous, current
-    return min(previous[-1], limit + 1)
+        return corrections(self._searcher.text, word) if self._correcting else []

@@ -8,7 +8,6 @@ stems are terms at the position of their first unit, so that phrases hold whatev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
@@ -169,6 +168,27 @@ def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[To
     return words, grams, taken
 
 
-def iter_words(text: str) -> Iterator[Unit]:
-    """Units that are not Chinese, for counting and display."""
-    return (unit for unit in units(text)[0] if not unit.cjk)
+INITIALS_MARK = "^"
+"""Begins the terms that hold the first letters of a title's words, in which a short name is looked for."""
+_SMALL_WORDS = frozenset(
+    "a an the of for in on to by with and or via from as at is using".split()  # noqa: SIM905
+)
+
+
+def initials(title: str) -> list[str]:
+    """First letters of a title's words as terms: of all words, without the small ones, hyphenated words as one or by
+    their parts. `DSI` is in that of `Transformer Memory as a Differentiable Search Index`."""
+    rows: list[list[str]] = [[], [], []]
+    for written in fold(normalize(title)[0]).split():
+        parts = [p for p in re.split(r"[^a-z0-9]+", written) if p]
+        small = written.strip(".,:;!?()") in _SMALL_WORDS
+        rows[0] += [p[0] for p in parts]
+        rows[1] += [] if small else [p[0] for p in parts]
+        rows[2] += [] if small else [p[0] for p in parts[:1]]
+    terms = ("".join(row)[: MAX_TERM - 1] for row in rows)
+    return [INITIALS_MARK + term for term in dict.fromkeys(terms) if len(term) >= SHORTEST_INITIALS]
+
+
+SHORTEST_INITIALS = 3
+LONGEST_INITIALS = 6
+"""Letters of a word that may be the initials of consecutive title words."""

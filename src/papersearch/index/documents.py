@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from papersearch.analysis.normalize import exact_value
-from papersearch.analysis.tokens import Token, tokens
+from papersearch.analysis.tokens import Token, initials, tokens
 from papersearch.analysis.words import Cutter
 from papersearch.fields import FIELDS, GRAMS, TEXT, zone
 from papersearch.index.writer import Document
@@ -44,6 +44,12 @@ class _Text:
         if counted:
             self.length += taken
 
+    def add_terms(self, zone_name: str, terms: Iterable[str], boost: float) -> None:
+        """Terms that are made, not written: all at the next position of the zone."""
+        at = self._next[zone_name]
+        self.words += [(term, at, boost) for term in terms]
+        self._next[zone_name] = at + 1 + GAP
+
 
 def _shifted(found: Iterable[Token], by: int) -> list[Token]:
     return [token._replace(position=token.position + by) for token in found]
@@ -55,6 +61,7 @@ def to_document(paper: Paper, cut: Cutter) -> Document:
     text.add("title", paper.title, FIELDS["title"].boost)
     for alias in paper.aliases:
         text.add("alias", alias, FIELDS["alias"].boost, counted=False)
+    text.add_terms("alias", initials(paper.title), FIELDS["alias"].boost)
     if paper.category:
         text.add("category", paper.category, FIELDS["category"].boost)
     context = [*paper.context, *filter(None, (paper.venue, str(paper.year or "")))]

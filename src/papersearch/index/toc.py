@@ -244,8 +244,16 @@ def publish(folder: str, toc: Toc) -> None:
     _replace(folder, TOC_NAME, data)
     sync_folder(folder)
     remove_unused(folder, toc.file_names() | (current.file_names() if current else set()))
-    if current is None and os.path.lexists(previous := os.path.join(folder, PREVIOUS_NAME)):
-        os.unlink(previous)  # the table after it was damaged or gone, and its files are no longer there
+    if current is None:
+        _forget_previous(folder)
+
+
+def _forget_previous(folder: str) -> None:
+    """Remove the previous table where the one after it was damaged or gone: the files it names are no longer kept."""
+    try:
+        os.unlink(os.path.join(folder, PREVIOUS_NAME))
+    except OSError:
+        return  # mostly because there is none; the switch is done either way
 
 
 def remove_unused(folder: str, keep: Iterable[str]) -> None:

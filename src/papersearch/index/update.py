@@ -6,30 +6,45 @@ What the table of contents remembers of a build (its meta, JSON):
     files      path, size, mtime_ns, ctime_ns, digest of every note
     looked_at  Unix time in ns at which these were taken
     places     id → [path, line, end line, digest of the paper], in reading order
+    counts     kind → number of papers and of notes
     labels     exact field → folded value → the value as most papers write it
+    words, groups       the user's own terms: words kept whole, names of one idea
     warnings, skipped   lines for the user about files
     built_at   UTC, ISO 8601
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from papersearch.errors import CorpusError, IndexDamagedError, IndexMissingError, UsageError
-from papersearch.files import FileState, changed_files, digest_of, scan
+from papersearch.files import (
+    TERMS_NAME,
+    FileState,
+    changed_files,
+    decode,
+    digest_of,
+    disk_paths,
+    read_bytes,
+    root_names,
+    scan,
+)
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.paper import Paper
 
 if TYPE_CHECKING:
+    from papersearch.glossary.terms import Terms
+    from papersearch.index.writer import IndexWriter
     from papersearch.reports import Changes
 
-LAYOUT = 1
+LAYOUT = 2
 """Goes up when the same notes and the same analysis would be stored in another way."""
 
 Progress = Callable[[int, int], None]
@@ -90,37 +105,73 @@ def update(
     if not roots:
         raise UsageError("no corpus is named; name a folder of Markdown or one file")
     scan(roots)  # a missing corpus is told before anything is locked or created
-    reason = _reason_to_rebuild(folder, rebuild)
+    terms = read_terms(roots)
+    reason = _reason_to_rebuild(folder, terms, rebuild)
     if dry_run:
-        changes, _, _, _ = _compare(roots, None if reason else open_snapshot(folder), reason)
-        return _timed(changes, started, dry_run=True)
+        with contextlib.nullcontext() if reason else open_snapshot(folder) as base:
+            return _timed(_plan(roots, base, terms, reason).changes, started, dry_run=True)
 
     from papersearch.index.writer import IndexWriter
 
-    with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
-        reason = reason or _reason_to_rebuild(folder, rebuild)  # another process may have built it
-        base = None if reason else open_snapshot(folder)
-        changes, papers, changed, meta = _compare(roots, base, reason)
-        if base is not None and base.doc_count and not papers:
-            raise CorpusError(f"no papers found in {_names(roots)}; the index is left as it was")
-        if not papers:
-            raise CorpusError(f"no papers found in {_names(roots)}; put Markdown notes there or name another folder")
-        from papersearch.analysis.words import jieba_words
-        from papersearch.glossary import shipped_in
-        from papersearch.index.documents import to_document
+    while True:
+        with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
+            late = _reason_to_rebuild(folder, terms, rebuild)
+            if late and not reason:
+                reason = late  # another process changed the index between the look and the lock
+                continue
+            with contextlib.nullcontext() if reason else open_snapshot(folder) as base:
+                changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
+        break
+    from papersearch.glossary import shipped_in
 
-        for done, paper in enumerate(changed):
-            if progress:
-                progress(done, len(changed))
-            writer.add(to_document(paper, jieba_words))
-        if progress:
-            progress(len(changed), len(changed))
-        for paper_id in changes.removed:
-            writer.remove(paper_id)
-        if changes.any or base is None or _differs(base.meta, meta):
-            writer.commit(meta)
-        shipped_in(str(folder))  # compiled now, so that no search has to
+    shipped_in(str(folder))  # compiled now, so that no search has to
     return _timed(changes, started)
+
+
+def _carry_out(
+    plan: _Plan,
+    writer: IndexWriter,
+    base: Snapshot | None,
+    roots: Sequence[Path],
+    terms: Terms,
+    progress: Progress | None,
+) -> Changes:
+    from papersearch.analysis.words import jieba_words_with
+    from papersearch.index.documents import to_document
+
+    if not plan.papers:
+        left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
+        raise CorpusError(f"no papers found in {', '.join(map(str, roots))}; {left}")
+    cut = jieba_words_with(terms.words)
+    for done, paper in enumerate(plan.work):
+        if progress:
+            progress(done, len(plan.work))
+        writer.add(to_document(paper, cut))
+    if progress:
+        progress(len(plan.work), len(plan.work))
+    for paper_id in plan.changes.removed:
+        writer.remove(paper_id)
+    if plan.changes.any or base is None or _differs(base.meta, plan.meta):
+        writer.commit(plan.meta)
+    return plan.changes
+
+
+def read_terms(roots: Sequence[Path]) -> Terms:
+    """The user's own terms of all roots; what is wrong with them is said with the place."""
+    from papersearch.glossary.terms import Terms, parse_terms
+
+    found = Terms()
+    for root, prefix in zip(roots, root_names(roots), strict=True):
+        path = root / TERMS_NAME
+        if not root.is_dir() or not path.is_file():
+            continue
+        try:
+            one = parse_terms(decode(read_bytes(path))[0])
+        except OSError as error:
+            one = Terms(problems=((0, f"cannot be read ({error.strerror}); left out"),))
+        problems = tuple((line, f"{prefix}{TERMS_NAME}:{line}: {text}") for line, text in one.problems)
+        found = Terms(found.groups + one.groups, found.words + one.words, found.problems + problems)
+    return found
 
 
 def _timed(changes: Changes, started: float, *, dry_run: bool = False) -> Changes:
@@ -129,11 +180,7 @@ def _timed(changes: Changes, started: float, *, dry_run: bool = False) -> Change
     return replace(changes, took_ms=(time.perf_counter() - started) * 1000, dry_run=dry_run)
 
 
-def _names(roots: Sequence[Path]) -> str:
-    return ", ".join(str(root) for root in roots)
-
-
-def _reason_to_rebuild(folder: Path, rebuild: bool) -> str:
+def _reason_to_rebuild(folder: Path, terms: Terms, rebuild: bool) -> str:
     """Why everything has to be analysed again; empty if what changed is enough."""
     if rebuild:
         return "asked for"
@@ -141,6 +188,8 @@ def _reason_to_rebuild(folder: Path, rebuild: bool) -> str:
         with open_snapshot(folder) as snapshot:
             if snapshot.meta.get("identity") != identity():
                 return "the analysis changed"
+            if snapshot.meta.get("words", []) != list(terms.words):
+                return f"the words of {TERMS_NAME} changed"
     except IndexMissingError:
         return "no index yet"
     except IndexDamagedError:
@@ -153,10 +202,16 @@ def _differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return any(old.get(key) != value for key, value in new.items() if key not in volatile)
 
 
-def _compare(
-    roots: Sequence[Path], base: Snapshot | None, reason: str
-) -> tuple[Changes, list[Paper], list[Paper], dict[str, Any]]:
-    """(what changed, all papers, those to be analysed, the new meta)."""
+class _Plan(NamedTuple):
+    """What a build has to do: all papers, those to be analysed, the meta of the new generation."""
+
+    changes: Changes
+    papers: list[Paper]
+    work: list[Paper]
+    meta: dict[str, Any]
+
+
+def _plan(roots: Sequence[Path], base: Snapshot | None, terms: Terms, reason: str) -> _Plan:
     from papersearch.digest import read_corpus
     from papersearch.reports import Changes
 
@@ -180,16 +235,16 @@ def _compare(
         work.append(paper)
     removed = [paper_id for paper_id in before if paper_id not in places]
     skipped = [str(n) for n in corpus.notices if n.kind == "skipped"]
-    warnings = [str(n) for n in corpus.notices if n.kind == "encoding"]
+    warnings = [str(n) for n in corpus.notices if n.kind == "encoding"] + [text for _, text in terms.problems]
     meta = {
         "identity": identity(),
-        "files": [
-            [s.path, s.size, s.mtime_ns, s.ctime_ns, digest_of(contents[s.path]) if s.path in contents else ""]
-            for s in states
-        ],
+        "files": [[s.path, s.size, s.mtime_ns, s.ctime_ns, _digest(s.path, contents, roots)] for s in states],
         "looked_at": looked_at,
         "places": places,
+        "counts": dict(Counter(paper.kind for paper in corpus.papers)),
         "labels": _labels(corpus.papers),
+        "words": list(terms.words),
+        "groups": [list(group) for group in terms.groups],
         "warnings": warnings,
         "skipped": skipped,
         "built_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(looked_at / 1e9)),
@@ -204,7 +259,17 @@ def _compare(
         warnings=tuple(warnings),
         rebuilt=reason,
     )
-    return changes, corpus.papers, work, meta
+    return _Plan(changes, corpus.papers, work, meta)
+
+
+def _digest(path: str, contents: dict[str, bytes], roots: Sequence[Path]) -> str:
+    """Digest of a file of the corpus as it was read; empty if it could not be."""
+    if path not in contents and not path.endswith(TERMS_NAME):
+        return ""
+    try:
+        return digest_of(contents[path] if path in contents else read_bytes(dict(disk_paths(roots, [path]))[path]))
+    except OSError:
+        return ""
 
 
 def _labels(papers: Sequence[Paper]) -> dict[str, dict[str, str]]:

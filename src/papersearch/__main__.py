@@ -1,0 +1,5 @@
+"""python -m papersearch: the command line."""
+
+from papersearch.cli import main
+
+main()

@@ -1,0 +1,199 @@
+"""Forms of ideas → where they occur: documents, positions, boosted frequencies."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+
+from papersearch.analysis.normalize import is_cjk
+from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
+from papersearch.ideas import Form
+from papersearch.index.reader import FieldReader
+
+Scores = dict[int, float]
+"""Document → a number."""
+
+NEAR_WORDS = 4
+"""Words (Chinese: characters) between two ideas beyond which they are not near each other."""
+
+
+class Occurrences:
+    """Looks up forms in the two fields that hold text."""
+
+    def __init__(self, text: FieldReader, grams: FieldReader) -> None:
+        self._text = text
+        self._grams = grams
+
+    def frequencies(self, form: Form, zone: str | None) -> Scores:
+        """Document → sum of the boosts of the form's occurrences."""
+        if len(form.parts) == 1:
+            key, terms, _ = form.parts[0]
+            if zone is None and key == TEXT and len(terms) == 1:
+                postings = self._text.postings(terms[0])
+                return dict(zip(postings.docs, postings.weights, strict=True)) if postings else {}
+            return self._boosted(self._column(key, terms), zone)
+        return self._boosted(self._phrase(form), zone)
+
+    def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
+        """Document → positions of any of the terms."""
+        if key == GRAMS and len(terms[0]) == 1:
+            return self._character(terms[0])
+        found = [p for term in terms if (p := self._reader(key).postings(term))]
+        if len(found) == 1:
+            postings = found[0]
+            return {doc: postings.positions(i) for i, doc in enumerate(postings.docs)}
+        merged: dict[int, set[int]] = {}
+        for postings in found:
+            for i, doc in enumerate(postings.docs):
+                merged.setdefault(doc, set()).update(postings.positions(i))
+        return {doc: sorted(positions) for doc, positions in merged.items()}
+
+    def _reader(self, key: str) -> FieldReader:
+        return self._text if key == TEXT else self._grams
+
+    def _phrase(self, form: Form, within: set[int] | None = None) -> dict[int, Sequence[int]]:
+        """Document → first positions of the phrase, for documents (of `within`, if given) that have it."""
+        docs = within
+        for key, terms, _ in form.parts:
+            here = self._docs_of(key, terms)
+            docs = here if docs is None else docs & here
+            if not docs:
+                return {}
+        columns = [(offset, self._column_in(key, terms, docs or set())) for key, terms, offset in form.parts]
+        result: dict[int, Sequence[int]] = {}
+        for doc in docs or ():
+            starts: set[int] | None = None
+            for offset, positions in columns:
+                begin = {position - offset for position in positions.get(doc, ())}
+                starts = begin if starts is None else starts & begin
+                if not starts:
+                    break
+            if starts:
+                result[doc] = sorted(starts)
+        return result
+
+    def _docs_of(self, key: str, terms: Sequence[str]) -> set[int]:
+        if key == GRAMS and len(terms[0]) == 1:
+            return set(self._character(terms[0]))
+        docs: set[int] = set()
+        for term in terms:
+            postings = self._reader(key).postings(term)
+            docs.update(postings.docs if postings else ())
+        return docs
+
+    def _column_in(self, key: str, terms: Sequence[str], docs: set[int]) -> Mapping[int, Iterable[int]]:
+        """As _column(), for some documents only."""
+        if key == GRAMS and len(terms[0]) == 1:
+            return self._character(terms[0])
+        column: dict[int, list[int]] = {}
+        for term in terms:
+            postings = self._reader(key).postings(term)
+            for i, doc in enumerate(postings.docs if postings else ()):
+                if doc in docs:
+                    column.setdefault(doc, []).extend(postings.positions(i) if postings else ())
+        return column
+
+    def _character(self, char: str) -> dict[int, Sequence[int]]:
+        """Document → positions of one Chinese character, from all pairs that begin or end with it."""
+        places: dict[int, set[int]] = {}
+        for term in self._grams.terms():
+            for offset, c in enumerate(term):
+                if c == char and (postings := self._grams.postings(term)):
+                    for i, doc in enumerate(postings.docs):
+                        places.setdefault(doc, set()).update(p + offset for p in postings.positions(i))
+        return {doc: sorted(positions) for doc, positions in places.items()}
+
+    def _boosted(self, places: Mapping[int, Sequence[int]], zone: str | None) -> Scores:
+        """Positions as a boosted frequency; with a zone, only those inside it."""
+        scores: Scores = {}
+        low, high = FIELDS[zone].zone if zone else (0, 2**32)
+        for doc, positions in places.items():
+            frequency = sum(boost_at(p) for p in positions if low <= p < high)
+            if frequency:
+                scores[doc] = frequency
+        return scores
+
+    def places(self, form: Form, doc: int, zone: str | None = None) -> list[int]:
+        """First positions of the form in one document, only inside the zone if one is given."""
+        low, high = FIELDS[zone].zone if zone else (0, 2**32)
+        if len(form.parts) == 1:
+            key, terms, _ = form.parts[0]
+            found: Iterable[int] = sorted(p for term in terms for p in self._positions(key, term, doc))
+        else:
+            found = self._phrase(form).get(doc, ())
+        return [position for position in found if low <= position < high]
+
+    def _positions(self, key: str, term: str, doc: int) -> Sequence[int]:
+        if key == GRAMS and len(term) == 1:
+            return self._character(term).get(doc, ())
+        postings = self._reader(key).postings(term)
+        if postings is None:
+            return ()
+        i = bisect_left(postings.docs, doc)
+        return postings.positions(i) if i < len(postings.docs) and postings.docs[i] == doc else ()
+
+    @staticmethod
+    def shown_terms(form: Form) -> list[str]:
+        """What to mark in a text for a form: its terms, and a run of characters as one."""
+        terms: list[str] = []
+        run, run_end = "", -1
+        for key, alternatives, offset in form.parts:
+            term = alternatives[0]
+            if key != GRAMS:
+                terms += alternatives
+            elif run and offset <= run_end:
+                run += term[run_end - offset :]
+                run_end = max(run_end, offset + len(term))
+            else:
+                terms += [run] if run else []
+                run, run_end = term, offset + len(term)
+        return [*terms, run] if run else terms
+
+    def stretches(self, forms: Iterable[Form], docs: set[int]) -> dict[int, list[tuple[int, int]]]:
+        """Document → [start, end) positions of every occurrence of any of the forms, in order."""
+        found: dict[int, set[tuple[int, int]]] = {}
+        for form in dict.fromkeys(forms):
+            width = _width(form)
+            if len(form.parts) == 1:
+                key, terms, _ = form.parts[0]
+                columns: Mapping[int, Iterable[int]] = self._column_in(key, terms, docs)
+            else:
+                columns = self._phrase(form, docs)
+            for doc, positions in columns.items():
+                found.setdefault(doc, set()).update((p, p + width) for p in positions)
+        return {doc: sorted(stretches) for doc, stretches in found.items()}
+
+
+def _width(form: Form) -> int:
+    """Positions that an occurrence of the form takes."""
+    _, terms, offset = form.parts[-1]
+    return offset + (len(terms[0]) if is_cjk(terms[0]) else 1)
+
+
+def distance(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:
+    """Fewest positions between a stretch of `left` and one of `right`; standing in the query's order is one nearer."""
+    best = NEAR_WORDS + 1
+    start = 0
+    for begin, end in left:
+        while start < len(right) and right[start][1] < begin - NEAR_WORDS:
+            start += 1
+        for i in range(start, len(right)):
+            other_begin, other_end = right[i]
+            if other_begin > end + NEAR_WORDS:
+                break
+            if other_begin >= end:
+                best = min(best, other_begin - end)
+            elif begin >= other_end:
+                best = min(best, begin - other_end + 1)
+    return best
+
+
+_ZONES = tuple((f.zone[0], f.zone[1], f.boost) for f in TABLE if f.zone[1])
+
+
+def boost_at(position: int) -> float:
+    """The boost of the zone that a position lies in."""
+    for low, high, boost in _ZONES:
+        if low <= position < high:
+            return boost
+    return 1.0

@@ -1,0 +1,258 @@
+"""What changed since the last build is analysed again, everything else stays as it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from corpora import MIXED, write_notes
+from papersearch import Index, UsageError, open_index
+from papersearch.api import build_index
+from papersearch.errors import CorpusError
+from papersearch.index.reader import open_snapshot, read_generation
+from papersearch.reports import Changes
+
+DIGEST = """# D
+
+## Vision
+
+### One[CVPR'22]
+- about zebras
+
+### Two[ICML'20]
+- about yaks
+
+## Systems
+
+### Three[OSDI'18]
+- about gnus
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return write_notes(tmp_path / "corpus", {"d.md": DIGEST})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+class Build:
+    """Builds, and tells what each build did by titles."""
+
+    def __init__(self, corpus: Path, folder: Path) -> None:
+        self.corpus, self.folder = corpus, folder
+        self.titles: dict[str, str] = {}
+        self.analysed = 0
+
+    def __call__(self, **options: object) -> dict[str, list[str]]:
+        def progress(done: int, total: int) -> None:
+            assert 0 <= done <= total
+            self.analysed = total
+
+        self.analysed = -1
+        self.changes = build_index(self.corpus, self.folder, progress=progress, **options)  # type: ignore[arg-type]
+        with self.open() as index:
+            self.titles |= {paper.id: paper.title for paper in index.papers()}
+        named = {kind: [self.titles.get(i, i) for i in getattr(self.changes, kind)] for kind in ("added", "changed", "removed")}
+        return {kind: names for kind, names in named.items() if names}
+
+    def open(self) -> Index:
+        return open_index(self.corpus, self.folder, refresh=False)
+
+
+@pytest.fixture
+def build(corpus: Path, folder: Path) -> Build:
+    return Build(corpus, folder)
+
+
+def test_a_first_build_adds_everything(build: Build) -> None:
+    assert build() == {"added": ["One", "Two", "Three"]}
+    assert (build.changes.rebuilt, build.changes.files, build.changes.unchanged, build.analysed) == ("no index yet", 1, 0, 3)
+    assert build.changes.any and build.changes.took_ms > 0
+
+
+def test_where_nothing_changed_nothing_is_written(build: Build, folder: Path) -> None:
+    build()
+    before = {f.name: f.stat().st_mtime_ns for f in folder.iterdir() if f.name != "lock"}
+    assert build() == {}
+    assert (build.changes.any, build.changes.unchanged, build.changes.rebuilt) == (False, 3, "")
+    assert {f.name: f.stat().st_mtime_ns for f in folder.iterdir() if f.name != "lock"} == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("about yaks", "about oxen", {"changed": ["Two"]}),
+        ("- about yaks\n", "", {"changed": ["Two"]}),
+        ("## Vision", "## Seeing", {"changed": ["One", "Two"]}),
+        ("### Two[ICML'20]", "### Two[ICML'20][Acme]", {"changed": ["Two"]}),
+        ("### Two[ICML'20]", "### Deux[ICML'20]", {"added": ["Deux"], "removed": ["Two"]}),
+        ("### Two[ICML'20]\n- about yaks\n\n", "", {"removed": ["Two"]}),
+        ("## Vision\n", "## Vision\n\n### Zero[KDD'19]\n- about oxen\n", {"added": ["Zero"]}),
+        ("\n", "\r\n", {}),
+        ("# D\n", "# D\n\n\n\n", {}),
+    ],
+    ids=["notes", "notes gone", "category", "org", "title", "paper gone", "paper new", "line ends", "blank lines"],
+)
+def test_only_what_changed_is_analysed(build: Build, corpus: Path, old: str, new: str, wanted: dict[str, list[str]]) -> None:
+    build()
+    write_notes(corpus, {"d.md": DIGEST.replace(old, new)})
+    assert build() == wanted
+    assert build.analysed == sum(len(names) for kind, names in wanted.items() if kind != "removed")
+    assert build.changes.rebuilt == ""
+
+
+def test_papers_that_moved_are_found_at_their_new_place(build: Build, corpus: Path) -> None:
+    build()
+    at = DIGEST.index("## Systems")
+    write_notes(corpus, {"d.md": "\n\n" + DIGEST[:at], "new/place.md": "# D\n\n" + DIGEST[at:]})
+    assert build() == {}
+    with build.open() as index:
+        assert [(p.title, p.path, p.line) for p in index.papers()] == [
+            ("One", "d.md", 7), ("Two", "d.md", 10), ("Three", "new/place.md", 5),
+        ]  # fmt: skip
+        (hit,) = index.search("gnus")
+        assert (hit.snippet_path, hit.snippet_line) == ("new/place.md", 6)
+
+
+def test_the_reading_order_is_that_of_the_files(build: Build, corpus: Path) -> None:
+    build()
+    parts = DIGEST.split("### ")
+    write_notes(corpus, {"d.md": "### ".join([parts[0], parts[2].removesuffix("## Systems\n\n"), parts[1], "x"])[:-5] + "\n## Systems\n\n### " + parts[3]})
+    assert build() == {}
+    with build.open() as index:
+        assert [p.title for p in index.papers()] == ["Two", "One", "Three"]
+        assert [hit.paper.title for hit in index.search("")] == ["Two", "One", "Three"]
+
+
+def test_an_edited_companion_changes_its_paper(folder: Path, tmp_path: Path) -> None:
+    corpus = write_notes(tmp_path / "c", {p.relative_to(MIXED).as_posix(): p.read_bytes() for p in MIXED.rglob("*.md")})
+    build = Build(corpus, folder)
+    build()
+    note = corpus / "notes" / "compiler.md"
+    note.write_text(note.read_text(encoding="utf-8") + "\n另有一节讲斑马。\n", encoding="utf-8")
+    assert build() == {"changed": ["Graph Compilers from Scratch"]}
+    with build.open() as index:
+        (hit,) = index.search("斑马")
+        assert (hit.paper.title, hit.snippet_path) == ("Graph Compilers from Scratch", "notes/compiler.md")
+    note.unlink()
+    assert build() == {"changed": ["Graph Compilers from Scratch"]}
+    with build.open() as index:
+        assert index.search("斑马").total == 0
+
+
+def test_a_removed_word_leaves_no_trace(build: Build, corpus: Path) -> None:
+    build()
+    write_notes(corpus, {"d.md": DIGEST.replace("yaks", "oxen").replace("[CVPR'22]", "[KDD'22]")})
+    build()
+    with build.open() as index:
+        assert index.search("yaks").total == 0
+        assert index.search("ya*").total == 0
+        assert index.search(venue="CVPR").total == 0
+        assert "CVPR" not in dict(index.facets()["venue"])
+
+
+def test_a_touched_file_costs_one_look(build: Build, corpus: Path, folder: Path) -> None:
+    build()
+    os.utime(corpus / "d.md", (1_000_000_000, 1_000_000_000))
+    assert build() == {}
+    assert build.analysed in (-1, 0)
+    generation = read_generation(folder)
+    assert build() == {}
+    assert read_generation(folder) == generation
+
+
+def test_rebuild_analyses_everything_again(build: Build, folder: Path) -> None:
+    build()
+    assert build(rebuild=True) == {"added": ["One", "Two", "Three"]}
+    assert (build.changes.rebuilt, build.analysed) == ("asked for", 3)
+    assert read_generation(folder) == 2
+
+
+def test_a_dry_run_says_the_same_and_does_nothing(build: Build, corpus: Path, folder: Path) -> None:
+    def outline(changes: Changes) -> tuple[object, ...]:
+        return (changes.added, changes.changed, changes.removed, changes.unchanged, changes.files, changes.rebuilt)
+
+    dry = build_index(corpus, folder, dry_run=True)
+    assert dry.dry_run and not folder.exists()
+    build()
+    assert outline(build.changes) == outline(dry)
+    write_notes(corpus, {"d.md": DIGEST.replace("yaks", "oxen").replace("One", "Uno")})
+    before = {f.name: f.read_bytes() for f in folder.iterdir()}
+    dry = build_index(corpus, folder, dry_run=True)
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
+    build()
+    assert outline(build.changes) == outline(dry)
+    assert not build.changes.dry_run
+
+
+def test_generations_count_up_and_are_kept_apart(build: Build, corpus: Path, folder: Path) -> None:
+    build()
+    with open_snapshot(folder) as old:
+        for n in range(3):
+            write_notes(corpus, {"d.md": DIGEST.replace("yaks", f"oxen{n}")})
+            build()
+            assert read_generation(folder) == n + 2
+        assert old.generation == 1
+        assert old.field("text").doc_frequency("yaks") == 1
+
+
+def test_many_updates_leave_few_files(build: Build, corpus: Path, folder: Path) -> None:
+    build()
+    for n in range(12):
+        write_notes(corpus, {"d.md": DIGEST.replace("yaks", f"oxen{n}")})
+        build()
+    assert len(list(folder.iterdir())) <= 40
+    with build.open() as index:
+        assert [hit.paper.title for hit in index.search("oxen11")] == ["Two"]
+        assert index.search("oxen10 ", strict=True).total == 0
+
+
+def test_skipped_files_and_warnings_are_told_and_remembered(build: Build, corpus: Path) -> None:
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(corpus / "pipe.md")
+    write_notes(corpus, {"gbk.md": "### Vier[ICML'20]\n- 中文笔记，足够长的一句话\n".encode("gbk")})
+    build()
+    assert [line for line in build.changes.warnings if "gbk.md" in line]
+    assert [line for line in build.changes.skipped if "pipe.md" in line] or not hasattr(os, "mkfifo")
+    build()
+    assert [line for line in build.changes.warnings if "gbk.md" in line]
+
+
+@pytest.mark.parametrize("files", [{}, {"empty.md": ""}, {"blank.md": "\n\n---\n"}, {"other.txt": "words"}])
+def test_where_there_is_nothing_to_index(tmp_path: Path, folder: Path, files: dict[str, str]) -> None:
+    (tmp_path / "c").mkdir()
+    with pytest.raises(CorpusError, match="no papers"):
+        build_index(write_notes(tmp_path / "c", files), folder)
+    assert read_generation(folder) is None
+
+
+def test_no_corpus_at_all(folder: Path) -> None:
+    with pytest.raises(UsageError, match="corpus"):
+        build_index([], folder)
+    assert not folder.exists()
+
+
+# ---- a file of the user's own terms
+
+
+def test_own_terms_join_names_and_words(build: Build, corpus: Path) -> None:
+    write_notes(corpus, {"d.md": DIGEST.replace("about yaks", "about yaks 和斑鹿角羚群")})
+    build()
+    with build.open() as index:
+        assert index.search("grunniens").total == 0
+    write_notes(corpus, {"terms.txt": "yak | grunniens\n斑鹿角羚\n"})
+    changes = build_index(corpus, build.folder)
+    assert "terms" in changes.rebuilt
+    with build.open() as index:
+        assert [hit.paper.title for hit in index.search("grunniens")] == ["Two"]
+        assert [hit.paper.title for hit in index.search("斑鹿角羚")] == ["Two"]
+    assert not build_index(corpus, build.folder).any
+    (corpus / "terms.txt").unlink()
+    with open_index(corpus, build.folder) as index:
+        assert index.search("grunniens").total == 0
