@@ -38,6 +38,10 @@ SHORTEST_AMBIGUOUS = 3
 """Shorter ambiguous names are never searched for in place of a query's word: `AD` is in too many texts as `ad`."""
 SINGLE_CHARACTER = 0.5
 """Weight of a lone Chinese character, in words."""
+LONGEST_CHAIN = 16
+"""Words joined by symbols that are taken as one; longer chains are read piece by piece."""
+MAX_IDEAS = 64
+"""Ideas of a query; what comes after is not searched."""
 LONGEST_JOIN = 3
 LONGEST_CUT = 3
 """Characters of glossary names that Chinese is cut by; longer ones are found as spans of their words."""
@@ -206,13 +210,16 @@ class _Finder:
                 self.run(first.text)
             elif len(group) > 1:
                 latin = []
-                self.chain(group, whole)
+                for start in range(0, len(group), LONGEST_CHAIN):
+                    part = group[start : start + LONGEST_CHAIN]
+                    self.chain(part, whole if len(part) == len(group) else "-".join(unit.text for unit in part))
             elif (word := fold(first.text)[:MAX_TERM]) in STOP_WORDS:
                 self.skip(first.text, word)
                 latin = []
             else:
-                latin.append((len(found.ideas), first))
+                before = len(found.ideas)
                 self.add(self.word(first.text), first.text)
+                latin = [*latin, (before, first)] if len(found.ideas) > before else []
                 self.join(latin)
         if not found.ideas and found.ignored:
             # Nothing but function words: then they are what is asked for.
@@ -224,6 +231,10 @@ class _Finder:
         return found
 
     def add(self, idea: Idea, text: str, *, cjk: bool = False, joined: bool = True) -> None:
+        """Take an idea up, once however often the query repeats it."""
+        if len(self.found.ideas) >= MAX_IDEAS or any(known.text == idea.text for known in self.found.ideas):
+            self.pieces.append(_Piece(text if cjk else fold(text), cjk, None, joined))
+            return
         self.pieces.append(_Piece(text if cjk else fold(text), cjk, len(self.found.ideas), joined))
         self.found.ideas.append(idea)
 

@@ -133,8 +133,8 @@ def parse_years(value: str) -> tuple[int | None, int | None]:
 def parse_query(text: str) -> Query:
     """Read a query. Never raises."""
     notices: list[str] = []
-    source = half_width(text.encode("utf-8", "replace").decode("utf-8"))
-    if len(source) > MAX_LENGTH:
+    source = half_width(text[: 2 * MAX_LENGTH].encode("utf-8", "replace").decode("utf-8"))
+    if len(source) > MAX_LENGTH or len(text) > 2 * MAX_LENGTH:
         notices.append(f"the query is longer than {MAX_LENGTH} characters; only its beginning was searched")
         source = source[:MAX_LENGTH]
     parser = _Parser(source, notices)
@@ -220,7 +220,9 @@ class _Parser:
         return self.unit(depth)
 
     def negated(self, depth: int) -> Node | None:
-        node = self.clause(depth)
+        if depth >= MAX_DEPTH:
+            return self.word()
+        node = self.clause(depth + 1)
         return node.node if isinstance(node, Not) else Not(node) if node else None
 
     def unit(self, depth: int) -> Node | None:
@@ -286,7 +288,7 @@ class _Parser:
     def field_value(self, named: Field, depth: int) -> Node | None:
         """What follows `field:`."""
         if named.kind == "scored":
-            node = self.unit(depth)
+            node = self.unit(depth + 1) if depth < MAX_DEPTH else self.word()
             return Within(named.name, node) if node else None
         if named.kind == "year":
             values = self.years_text()

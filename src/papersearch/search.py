@@ -25,7 +25,7 @@ from papersearch.occurrences import distance as distance_between
 from papersearch.query import SORTS, And, Exact, Fuzzy, Node, Not, Or, Phrase, Prefix, Query, Within, Words, Years
 from papersearch.results import Part, Stage
 from papersearch.scoring import idf, saturation
-from papersearch.spelling import corrections, fuzzy_terms, prefix_terms
+from papersearch.spelling import Speller, fuzzy_terms, prefix_terms
 
 SOME_SHARE = 0.45
 """Where no paper matches every idea: the share of the query's weight that a paper must match to be shown. Less would
@@ -134,6 +134,7 @@ class IndexSearcher:
         self.text = snapshot.field(TEXT)
         self.grams = snapshot.field(GRAMS)
         self.occurrences = Occurrences(self.text, self.grams)
+        self.speller = Speller(self.text)
         self.documents = snapshot.doc_count
 
     # ---- one search
@@ -528,4 +529,4 @@ class _Words:
         return tuple(term for term in self._searcher.text.terms(INITIALS_MARK) if word in term)
 
     def corrections(self, word: str) -> list[str]:
-        return corrections(self._searcher.text, word) if self._correcting else []
+        return self._searcher.speller.corrections(word) if self._correcting else []

@@ -9,43 +9,80 @@ from papersearch.index.reader import FieldReader
 SHORTEST_CORRECTED = 5
 LONGEST_ENDING = 6
 """Letters that a word of the index may have more than an unknown word which it begins with."""
+LONGEST_RUN = 4
+"""Characters of a Chinese word that is corrected."""
 MAX_CORRECTIONS = 3
 MAX_EXPANSION = 512
 """Terms that a prefix or a fuzzy word may stand for; the shortest (prefix) or nearest come first."""
 
 
-def corrections(text: FieldReader, word: str) -> list[str]:
-    """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
-    a few edits away. A run of Chinese may have one character wrong. Short words are never corrected: too many
-    real names lie one letter apart."""
-    if is_cjk(word):
-        return _near_run(text, word)
-    if len(word) < SHORTEST_CORRECTED or not word.isalpha():
-        return []
-    longer = [t for t in text.terms(word) if len(t) <= len(word) + LONGEST_ENDING]
-    if longer:
-        return sorted(longer, key=lambda t: (-text.doc_frequency(t), t))[:MAX_CORRECTIONS]
-    limit = 1 if len(word) <= 5 else 2
-    near = [
-        (distance, term[0] != word[0], -text.doc_frequency(term), term)
-        for term in text.terms()
-        if abs(len(term) - len(word)) <= limit and term.isalpha() and len(term) >= SHORTEST_CORRECTED - 1
-        if (distance := edit_distance(word, term, limit)) <= limit and not is_cjk(term)
-    ]
-    best = min((row[:2] for row in near), default=None)
-    return [row[3] for row in sorted(near) if row[:2] == best][:MAX_CORRECTIONS]
+class Speller:
+    """Finds words of one field that are spelt nearly like another. Made once per snapshot; threads may share it."""
+
+    def __init__(self, text: FieldReader) -> None:
+        self._text = text
+        self._by_length: dict[int, list[tuple[int, str]]] | None = None
+
+    def corrections(self, word: str) -> list[str]:
+        """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
+        a few edits away. A run of Chinese may have one character wrong. Short words are never corrected: too many
+        real names lie one letter apart."""
+        if is_cjk(word):
+            return self._near_run(word)
+        if len(word) < SHORTEST_CORRECTED or not (word.isascii() and word.isalpha()):
+            return []
+        frequency = self._text.doc_frequency
+        longer = [t for t in self._text.terms(word) if len(t) <= len(word) + LONGEST_ENDING]
+        if longer:
+            return sorted(longer, key=lambda t: (-frequency(t), t))[:MAX_CORRECTIONS]
+        near = self.near(word, 1 if len(word) <= 5 else 2)
+        ranked = sorted((distance, term[0] != word[0], -frequency(term), term) for distance, term in near)
+        return [row[3] for row in ranked if row[:2] == ranked[0][:2]][:MAX_CORRECTIONS]
+
+    def near(self, word: str, limit: int) -> list[tuple[int, str]]:
+        """(edits, term) of the words at most `limit` edits away."""
+        letters = _letters(word)
+        found = []
+        for size in range(max(SHORTEST_CORRECTED - 1, len(word) - limit), len(word) + limit + 1):
+            for others, term in self._words(size):
+                # An edit changes at most two of the letters that a word has.
+                if (letters ^ others).bit_count() <= 2 * limit:
+                    distance = edit_distance(word, term, limit)
+                    if distance <= limit:
+                        found.append((distance, term))
+        return found
+
+    def _near_run(self, run: str) -> list[str]:
+        """Chinese words of the index that differ from the run in one character."""
+        if not 2 <= len(run) <= LONGEST_RUN:
+            return []
+        near = [
+            (-self._text.doc_frequency(term), term)
+            for _, term in self._words(-len(run))
+            if sum(a != b for a, b in zip(term, run, strict=True)) == 1
+        ]
+        return [term for _, term in sorted(near)][:MAX_CORRECTIONS]
+
+    def _words(self, size: int) -> list[tuple[int, str]]:
+        """(letters as bits, word) of words with so many letters; of Chinese words where `size` is negative."""
+        if self._by_length is None:
+            by_length: dict[int, list[tuple[int, str]]] = {}
+            for term in self._text.terms():
+                if term.isascii():
+                    if term.isalpha():
+                        by_length.setdefault(len(term), []).append((_letters(term), term))
+                elif len(term) <= LONGEST_RUN and is_cjk(term):
+                    by_length.setdefault(-len(term), []).append((0, term))
+            self._by_length = by_length
+        return self._by_length.get(size, [])
 
 
-def _near_run(text: FieldReader, run: str) -> list[str]:
-    """Chinese words of the index that differ from the run in one character."""
-    if not 2 <= len(run) <= 4:
-        return []
-    near = [
-        (-text.doc_frequency(term), term)
-        for term in text.terms()
-        if len(term) == len(run) and is_cjk(term) and sum(a != b for a, b in zip(term, run, strict=True)) == 1
-    ]
-    return [term for _, term in sorted(near)][:MAX_CORRECTIONS]
+def _letters(word: str) -> int:
+    """The letters of a word as bits."""
+    bits = 0
+    for char in word:
+        bits |= 1 << (ord(char) & 63)
+    return bits
 
 
 def prefix_terms(text: FieldReader, prefix: str) -> list[str]:
