@@ -6,6 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: a first example loads jieba's dictionary. The same examples everywhere: a failure here is one there.
+settings.register_profile(
+    "suite", deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 GOLDEN = Path(__file__).parent / "golden"
 ESCAPE, SHOWN_ESCAPE = "\x1b", "␛"

@@ -156,9 +156,16 @@ def phrase_form(text: str) -> Form | None:
 
 
 def word_terms(word: str, knows: Callable[[str], bool]) -> tuple[str, ...]:
-    """Terms under which a word may be indexed, in any of its forms."""
+    """Terms under which a word is indexed in any of its forms; no two of them stand for the same place.
+
+    Whatever has another spelling than its stem is found under the stem's term, so the word itself is only needed
+    where it is there as a part of a longer word.
+    """
     root = stem(word)
-    return tuple(t for t in dict.fromkeys((word, STEM_MARK + root, root)) if knows(t))
+    terms = [t for t in (STEM_MARK + root, root) if knows(t)]
+    if word != root and STEM_MARK + root not in terms and knows(word):
+        terms.append(word)
+    return tuple(terms)
 
 
 def name_forms(name: str, knows: Callable[[str], bool]) -> tuple[Form, ...]:

@@ -28,11 +28,22 @@ class Occurrences:
         """Document → sum of the boosts of the form's occurrences."""
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
-            if zone is None and key == TEXT and len(terms) == 1:
-                postings = self._text.postings(terms[0])
-                return dict(zip(postings.docs, postings.weights, strict=True)) if postings else {}
+            if zone is None and key == TEXT:
+                return self._summed(terms)
             return self._boosted(self._column(key, terms), zone)
         return self._boosted(self._phrase(form), zone)
+
+    def _summed(self, terms: Sequence[str]) -> Scores:
+        """Document → sum of the boosts of terms that stand at different places: their weights, as they are stored."""
+        scores: Scores = {}
+        for term in terms:
+            if postings := self._text.postings(term):
+                if not scores:
+                    scores = dict(zip(postings.docs, postings.weights, strict=True))
+                    continue
+                for doc, weight in zip(postings.docs, postings.weights, strict=True):
+                    scores[doc] = scores.get(doc, 0.0) + weight
+        return scores
 
     def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
         """Document → positions of any of the terms."""

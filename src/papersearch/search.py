@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple, Protocol
 
 from papersearch import filters
@@ -187,7 +187,7 @@ class IndexSearcher:
             answer.notices += self._say_corrections(matchers, {f.doc for f in found})
         answer.total = len(found)
         answer.facets = filters.count(self.snapshot, request.facets, [f.doc for f in found])
-        found.sort(key=self._sort_key(sort, ranked=bool(answer.matchers)))
+        found = self._sorted(found, sort, ranked=bool(answer.matchers))
         end = None if request.limit is None else request.offset + request.limit
         answer.found = found[request.offset : end]
         if request.explain:
@@ -233,25 +233,30 @@ class IndexSearcher:
                 wanted = ", ".join(clause.values)
                 answer.notices.append(f"no {FIELDS[clause.field].name} matches {wanted}")
 
-    def _sort_key(self, sort: str, *, ranked: bool) -> Callable[[Found], tuple[object, ...]]:
-        """Full matches stand above partial ones whatever the order; ties go by reading order."""
-        if sort == "score" and ranked:
-            return lambda f: (ORDER.index(f.stage), -round(f.score, 9), self.order_of(f.doc))
+    def _sorted(self, found: Iterable[Found], sort: str, *, ranked: bool) -> list[Found]:
+        """In the wanted order. Full matches stand above relaxed ones whatever it is; what ties in a ranking goes by
+        id, what ties in a list by reading order."""
+        if not ranked or sort != "score":
+            key = self._list_key(sort)
+            return sorted(found, key=lambda f: (ORDER.index(f.stage), *key(f), self.order_of(f.doc)))
+        rows = sorted(found, key=_rank)
+        result: list[Found] = []
+        for _, tied in groupby(rows, key=_rank):
+            group = list(tied)
+            result += group if len(group) == 1 else sorted(group, key=lambda f: str(self.snapshot.stored(f.doc)["id"]))
+        return result
+
+    def _list_key(self, sort: str) -> Callable[[Found], tuple[object, ...]]:
         if sort in ("year", "-year"):
             years = filters.values(self.snapshot, "year")
             sign = -1 if sort == "-year" else 1
-            return lambda f: (
-                f.doc not in years,
-                sign * int(years.get(f.doc, ["0"])[0]),
-                -f.score,
-                self.order_of(f.doc),
-            )
+            return lambda f: (f.doc not in years, sign * int(years.get(f.doc, ["0"])[0]), -round(f.score, 9))
         if sort == "venue":
             venues = filters.values(self.snapshot, "venue")
-            return lambda f: (f.doc not in venues, venues.get(f.doc, [""])[0], self.order_of(f.doc))
+            return lambda f: (f.doc not in venues, venues.get(f.doc, [""])[0])
         if sort == "title":
-            return lambda f: (exact_value(str(self.snapshot.stored(f.doc).get("title", ""))), self.order_of(f.doc))
-        return lambda f: self.order_of(f.doc)
+            return lambda f: (exact_value(str(self.snapshot.stored(f.doc).get("title", ""))),)
+        return lambda f: ()
 
     # ---- matching without scores: negations, alternatives
 
@@ -478,7 +483,7 @@ class IndexSearcher:
                 scores[doc] = scores.get(doc, 0.0) + score
         scores.pop(but, None)
         found = [Found(doc, score, "all") for doc, score in scores.items()]
-        found.sort(key=self._sort_key("score", ranked=True))
+        found = self._sorted(found, "score", ranked=True)
         return Answer("all" if found else "none", len(found), found[:limit], matchers=matchers)
 
     # ---- nearness
@@ -514,6 +519,10 @@ class IndexSearcher:
         if len(run) > 1 and all(is_cjk(c) for c in run):
             return (gram_form(run),)
         return tuple(Form.term(term) for term in prefix_terms(self.text, text))
+
+
+def _rank(found: Found) -> tuple[int, float]:
+    return ORDER.index(found.stage), -round(found.score, 9)
 
 
 class _Words:
