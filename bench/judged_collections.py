@@ -20,8 +20,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from timing import table
-
 from papersearch.analysis.words import jieba_words
 from papersearch.evaluation import JudgedQuery, evaluate, measure
 from papersearch.index.documents import to_document
@@ -30,6 +28,7 @@ from papersearch.index.writer import IndexWriter
 from papersearch.paper import Paper, Section
 from papersearch.query import parse_query
 from papersearch.search import IndexSearcher, Request
+from timing import table
 
 NAMES = ("scifact", "dayday-zhq-en", "dayday-en-typo")
 DEPTH = 10

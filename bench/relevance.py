@@ -8,25 +8,13 @@ python bench/relevance.py DIGEST QUERIES.jsonl --run RUN.jsonl   also write the 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
-from papersearch import Index, open_index
-from papersearch.evaluation import JudgedQuery, evaluate, measure, read_queries, table
-
-
-def run_queries(index: Index, queries: list[JudgedQuery], limit: int = 10) -> tuple[dict[str, list[str]], list[str]]:
-    """(query id → ranked titles, ids of the queries that were answered in part)."""
-    run: dict[str, list[str]] = {}
-    partial: list[str] = []
-    for query in queries:
-        filters = {name: value.split(",") for name, value in query.filters.items()}
-        results = index.search(query.text, limit=limit, **filters)  # type: ignore[arg-type]
-        run[query.id] = [hit.paper.title for hit in results]
-        if results and results.stage != "all":
-            partial.append(query.id)
-    return run, partial
+from papersearch import open_index
+from papersearch.evaluation import evaluate, measure, table
+from papersearch.judging import load_queries, run_queries
+from papersearch.render.as_json import run as run_as_json
 
 
 def main() -> None:
@@ -36,7 +24,7 @@ def main() -> None:
     parser.add_argument("--misses", action="store_true", help="print the queries that are not ranked ideally")
     parser.add_argument("--run", type=Path, help="write the run to this file")
     options = parser.parse_args()
-    queries = read_queries(options.queries)
+    queries = load_queries(options.queries)
     with tempfile.TemporaryDirectory() as folder, open_index(options.corpus, folder) as index:
         run, partial = run_queries(index, queries)
     if options.misses:
@@ -47,8 +35,7 @@ def main() -> None:
                 print(f"{score:5.2f} {query.id} {query.query_class} {query.text!r} → {shown}")
     print(table(evaluate(queries, run, partial)))
     if options.run:
-        lines = (json.dumps({"id": q.id, "ranked": run[q.id]}, ensure_ascii=False) for q in queries)
-        options.run.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        options.run.write_text(run_as_json(run), encoding="utf-8")
 
 
 if __name__ == "__main__":

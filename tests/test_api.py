@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 import papersearch
-from corpora import MIXED, index_of, write_notes
+from corpora import MIXED, copy_glossary, index_of, write_notes
 from papersearch import Index, UsageError, open_index
 from papersearch.api import build_index, index_status
 from papersearch.errors import CorpusError, IndexBusyError, IndexDamagedError, IndexMissingError
 from papersearch.index.lock import WriteLock
 
 DIGEST = "# D\n\n## Vision\n\n### One: First[CVPR'22][Acme]\n- about zebras\n\n### Two[ICML'20]\n- about yaks\n"
+
+
+@pytest.fixture(autouse=True)
+def _one_glossary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("papersearch.glossary.compiled.compile_glossary", copy_glossary)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from whoosh.analysis import Analyzer, StemmingAnalyzer, Token
 from whoosh.fields import ID, KEYWORD, STORED, TEXT, Schema
 from whoosh.filedb.filestore import FileStorage
 from whoosh.index import FileIndex
+from whoosh.matching import ReadTooFar
 from whoosh.qparser import QueryParser
 from whoosh.util.numeric import byte_to_length, length_to_byte
 from whoosh.writing import SegmentWriter
@@ -340,6 +341,25 @@ def test_whoosh_index_is_searched_with_whoosh(tmp_path: Path) -> None:
     assert index.latest_generation() == 1 and index.last_modified() > 0
     with pytest.raises(TypeError, match="IndexWriter"):
         index.writer()
+
+
+def test_a_matcher_at_its_end(tmp_path: Path) -> None:
+    with IndexWriter(tmp_path) as writer:
+        for number in range(3):
+            writer.add(Document(f"p{number}", {"text": [("word", 0, 1.0)]}))
+        writer.commit({})
+    with whoosh_index(tmp_path).searcher() as searcher:
+        matcher = searcher.reader().postings("text", "word")
+        matcher.skip_to(2)
+        assert (matcher.id(), matcher.is_active()) == (2, True)
+        twin = matcher.copy()
+        matcher.next()
+        assert not matcher.is_active() and twin.id() == 2
+        assert matcher.id() > 2, "Whoosh's AndNotMatcher asks for it"
+        with pytest.raises(ReadTooFar):
+            matcher.skip_to(2)
+        matcher.reset()
+        assert list(matcher.all_ids()) == [0, 1, 2]
 
 
 def test_whoosh_follows_new_generations(tmp_path: Path) -> None:

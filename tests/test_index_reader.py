@@ -484,6 +484,16 @@ def test_forged_sections_raise_nothing_else_and_the_full_check_sees_them(tmp_pat
     assert verify(tmp_path) != []
 
 
+@pytest.mark.parametrize("starts", [lambda starts: starts[::-1], lambda starts: [*starts[:-1], 255]])
+def test_stored_bytes_out_of_bounds_are_not_handed_out(tmp_path: Path, starts: Callable[[Any], Any]) -> None:
+    filled(tmp_path)
+    forge(tmp_path, 0, "doc", only("stored.start", starts))
+    with open_snapshot(tmp_path) as snapshot:
+        last = snapshot.segments()[0][1].documents - 1
+        with pytest.raises(IndexDamagedError, match=f"document {last} is out of bounds"):
+            snapshot.stored_raw(last)
+
+
 def test_randomly_forged_sections_raise_nothing_else(tmp_path: Path) -> None:
     filled(tmp_path, 20)
     saved = {path: path.read_bytes() for path in index_files(tmp_path)}

@@ -332,9 +332,11 @@ def test_links_left_in_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert victim.read_bytes() == b"precious" and contents(folder) == {"p1": "word", "p2": "word"}
     (folder / "lock").unlink()
     (folder / "lock").symlink_to(victim)
-    with pytest.raises(IndexFolderError):
-        IndexWriter(folder)
-    assert victim.read_bytes() == b"precious"
+    for content in (b"precious", b""):
+        victim.write_bytes(content)
+        with pytest.raises(IndexFolderError):
+            IndexWriter(folder)
+        assert victim.read_bytes() == content
 
 
 @pytest.mark.parametrize("content", [b"apt owns this", b"{}", b"[1]"])

@@ -354,14 +354,17 @@ def test_an_unknown_order_is_an_error(engine: Engine) -> None:
         ask(engine, "检测", sort="size")
 
 
-def test_ties_go_by_reading_order(build: Callable[[dict[str, str]], Engine]) -> None:
+def test_lists_go_by_reading_order_and_ties_of_a_ranking_by_id(build: Callable[[dict[str, str]], Engine]) -> None:
     digest = "## C\n\n" + "".join(f"### Same Title[CVPR'{year}]\n- the same words\n\n" for year in (22, 20, 24, 21, 23))
     engine = build({"b.md": digest, "a.md": "## C\n\n### Same Title[CVPR'19]\n- the same words\n"})
     wanted = [2019, 2022, 2020, 2024, 2021, 2023]
-    for text in ("", "same", "words title", '"the same"'):
+    assert [engine.paper(f.doc).year for f in ask(engine, "").found] == wanted
+    for text in ("same", "words title", '"the same"'):
         for _ in range(3):
             answer = ask(engine, text)
-            assert [engine.paper(f.doc).year for f in answer.found] == wanted
+            ids = [engine.paper(f.doc).id for f in answer.found]
+            assert ids == sorted(ids)
+            assert len(ids) == len(wanted)
             assert len({round(f.score, 9) for f in answer.found}) == 1
 
 

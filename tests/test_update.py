@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corpora import MIXED, write_notes
+from corpora import MIXED, copy_glossary, write_notes
 from papersearch import Index, UsageError, open_index
 from papersearch.api import build_index
 from papersearch.errors import CorpusError
@@ -29,6 +29,11 @@ DIGEST = """# D
 ### Three[OSDI'18]
 - about gnus
 """
+
+
+@pytest.fixture(autouse=True)
+def _one_glossary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("papersearch.glossary.compiled.compile_glossary", copy_glossary)
 
 
 @pytest.fixture

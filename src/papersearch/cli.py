@@ -18,7 +18,10 @@ import click
 from papersearch import __version__
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from papersearch.api import Index
+    from papersearch.paper import Paper
     from papersearch.render.screen import Screen
     from papersearch.results import Results
 
@@ -26,12 +29,18 @@ FOUND, NOTHING, WRONG, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: found or done; nothing found; wrong use or an error; Ctrl-C (128 + SIGINT)."""
 
 FORMATS = ("text", "json", "jsonl", "csv", "bibtex", "paths")
+EXPORTS = ("bibtex", "csv", "json")
+EXPLAINED = ("text", "json", "jsonl")
+SHELLS = ("bash", "zsh", "fish")
 SORTS = ("score", "year", "-year", "title", "venue")
 DEBUG_VARIABLE = "PAPERSEARCH_DEBUG"
+COMPLETE_VARIABLE = "_PAPERSEARCH_COMPLETE"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _NUMBER = re.compile(r"=?[-+]?\d*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# A link comes from a note and goes to whatever opens links here, so it has nothing in it that anything could obey.
+_WEB_LINK = re.compile(r"https?://[^\s\"'<>\\^`{|}\x00-\x1f\x7f-\x9f\ud800-\udfff]+", re.IGNORECASE)
 
 
 class Program(click.Group):
@@ -49,10 +58,13 @@ class Program(click.Group):
         """Run one command. `pre*` and `~` are words of a query, so nothing is expanded, not even on Windows."""
         name = prog_name or "papersearch"
         _speak_utf8()
-        if os.environ.get(complete_var or "_PAPERSEARCH_COMPLETE"):
-            return super().main(
-                args, name, complete_var, standalone_mode, windows_expand_args=windows_expand_args, **extra
-            )
+        if os.environ.get(complete_var or COMPLETE_VARIABLE):
+            try:
+                return super().main(
+                    args, name, complete_var, standalone_mode, windows_expand_args=windows_expand_args, **extra
+                )
+            except Exception:  # the shell shows what is written in the middle of what the user types
+                sys.exit(WRONG)
         code = self._run(name, list(sys.argv[1:] if args is None else args), extra)
         if standalone_mode:
             sys.exit(code)
@@ -145,6 +157,31 @@ def _screen(color: str = "auto") -> Screen:
     return Screen(columns, color == "always" or (color == "auto" and not plain))
 
 
+# ---- what a shell completes
+
+
+def _offered(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completes values of a field, or ids, from the index as it is."""
+
+    def complete(context: click.Context, _: click.Parameter, begin: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from papersearch.completions import offers, quoted
+
+        shell = os.environ.get(COMPLETE_VARIABLE, "").partition("_")[0]
+        found = offers(name, begin, context.params.get("corpus") or (), context.params.get("index"))
+        return [CompletionItem(quoted(value, shell), help=about or None) for value, about in found]
+
+    return complete
+
+
+def _offered_files(context: click.Context, _: click.Parameter, begin: str) -> list[CompletionItem]:
+    """Leaves it to the shell to complete a path."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(begin, type="file")]
+
+
 # ---- where corpus and index are
 
 
@@ -196,19 +233,48 @@ class _Located:
 
 def _corpus_and_index(command: _Command) -> _Command:
     corpus = click.option(
-        "--corpus", multiple=True, metavar="DIR", help="Folder of Markdown notes, or one file. May be repeated."
+        "--corpus",
+        multiple=True,
+        metavar="DIR",
+        help="Folder of Markdown notes, or one file. May be repeated.",
+        shell_complete=_offered_files,
     )
-    index = click.option("--index", metavar="DIR", help="Folder of the index.")
+    index = click.option("--index", metavar="DIR", help="Folder of the index.", shell_complete=_offered_files)
     return corpus(index(command))
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON (schema 1).")
+_json_format = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+_format = click.option("--format", "output", type=click.Choice(FORMATS), help="What to print; text if not given.")
+_ten = click.option(
+    "-n", "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many hits to show."
+)
+_offset = click.option("--offset", type=click.IntRange(min=0), default=0, help="How many hits to leave out first.")
+_sort = click.option(
+    "--sort", type=click.Choice(SORTS), default="score", help="Order of the hits; -year: newest first."
+)
+_strict = click.option("--strict", is_flag=True, help="Only what matches every word; never relax.")
 _no_refresh = click.option(
     "--no-refresh", is_flag=True, help="Answer from the last finished build; do not look whether the notes changed."
 )
 _color = click.option(
     "--color", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours (auto: on a terminal)."
 )
+
+
+_paper_id = click.argument("paper_id", metavar="ID", shell_complete=_offered("id"))
+
+
+def _filters(command: _Command) -> _Command:
+    for name, metavar, text in (
+        ("year", "Y", "2022, 2019..2021, 2021.. or ..2017. May be repeated."),
+        ("org", "O", "Only this organisation, whole or a part. May be repeated."),
+        ("venue", "V", "Only this venue, in any known spelling. May be repeated."),
+        ("category", "C", "Only this category, whole or a part. May be repeated."),
+    ):
+        option = click.option(f"--{name}", multiple=True, metavar=metavar, help=text, shell_complete=_offered(name))
+        command = option(command)
+    return command
 
 
 # ---- commands
@@ -240,7 +306,7 @@ def program(context: click.Context) -> None:
 
 
 @program.command("index", short_help="Index what changed in the notes.")
-@click.argument("folders", nargs=-1, metavar="[CORPUS]...")
+@click.argument("folders", nargs=-1, metavar="[CORPUS]...", shell_complete=_offered_files)
 @_corpus_and_index
 @click.option("--rebuild", is_flag=True, help="Analyse every paper again.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
@@ -333,17 +399,15 @@ class SearchCommand(click.Command):
 
 @program.command("search", cls=SearchCommand, short_help="Search the papers.")
 @click.argument("query", nargs=-1)
-@click.option("--category", multiple=True, metavar="C", help="Only this category, whole or a part. May be repeated.")
-@click.option("--venue", multiple=True, metavar="V", help="Only this venue, in any known spelling. May be repeated.")
-@click.option("--org", multiple=True, metavar="O", help="Only this organisation, whole or a part. May be repeated.")
-@click.option("--year", multiple=True, metavar="Y", help="2022, 2019..2021, 2021.. or ..2017. May be repeated.")
-@click.option("--sort", type=click.Choice(SORTS), default="score", help="Order of the hits; -year: newest first.")
-@click.option("-n", "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many hits to show.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many hits to leave out first.")
-@click.option("--format", "output", type=click.Choice(FORMATS), help="What to print; text if not given.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@_filters
+@_sort
+@_ten
+@_offset
+@_format
+@_json_format
 @click.option("--facets", is_flag=True, help="Count categories, venues, years and organisations of all that matches.")
-@click.option("--strict", is_flag=True, help="Only what matches every word; never relax.")
+@click.option("--explain", is_flag=True, help="Show what the score of each hit is the sum of.")
+@_strict
 @_no_refresh
 @_corpus_and_index
 @_color
@@ -361,6 +425,7 @@ def search_command(
     output: str | None,
     as_json: bool,
     facets: bool,
+    explain: bool,
     strict: bool,
     no_refresh: bool,
     corpus: tuple[str, ...],
@@ -374,6 +439,7 @@ def search_command(
     papersearch search '"max pooling" OR 池化' --venue CVPR --venue ICCV
     papersearch search 后门 -检测
     papersearch search transformer --json | jq -r '.hits[].title'
+    papersearch search 后门 检测 --explain -n 3
     vim -q <(papersearch search 量化)
 
     Words are joined by a blank. A word that begins with "-" is not wanted; after "--" there are only words. Filters:
@@ -383,11 +449,13 @@ def search_command(
     In a query:  "a phrase"   a OR b   (a b) OR c   -word   pre*   word~
                  field:value  with title, alias, category, note, venue, year, org, has
     """
-    if as_json and output not in (None, "json"):
-        raise click.UsageError(f"--json and --format {output} are two formats; give one of them", context)
-    output = "json" if as_json else output or "text"
+    output = _format_of(context, as_json, output, "text")
     if facets and output not in ("text", "json"):
         raise click.UsageError(f"--facets has no place in --format {output}; use text or json", context)
+    if explain and output not in EXPLAINED:
+        raise click.UsageError(
+            f"--explain has no place in --format {output}; use one of {', '.join(EXPLAINED)}", context
+        )
     places = _Located(corpus, index)
     with places.open(refresh=not no_refresh) as opened:
         found = opened.search(
@@ -401,8 +469,19 @@ def search_command(
             offset=offset,
             strict=strict,
             facets=facets,
+            explain=explain,
         )
         _answer(found, opened.notices, output, color, places)
+    return _code(found, limit)
+
+
+def _format_of(context: click.Context, as_json: bool, output: str | None, default: str) -> str:
+    if as_json and output not in (None, "json"):
+        raise click.UsageError(f"--json and --format {output} are two formats; give one of them", context)
+    return "json" if as_json else output or default
+
+
+def _code(found: Results, limit: int | None) -> int:
     return FOUND if found.hits or (limit == 0 and found.total) else NOTHING
 
 
@@ -415,7 +494,13 @@ def _clean(values: Sequence[str]) -> list[str]:
     return [_SURROGATE.sub("\ufffd", value) for value in values]
 
 
-def _answer(found: Results, notices: Sequence[str], output: str, color: str, places: _Located) -> None:
+def _clean_id(paper_id: str) -> str:
+    return _clean([paper_id])[0]
+
+
+def _answer(
+    found: Results, notices: Sequence[str], output: str, color: str, places: _Located, by_words: bool = True
+) -> None:
     """Write the results in the format asked for. Notices go into JSON, else to standard error."""
     if output == "json":
         from papersearch.render import as_json
@@ -428,9 +513,9 @@ def _answer(found: Results, notices: Sequence[str], output: str, color: str, pla
         screen = _screen(color)
         _write(text.results(found, screen, places))
         if screen.columns is not None and _is_terminal(sys.stderr):
-            click.echo(screen.paint("dim", text.summary(found)), err=True, color=True)
+            click.echo(screen.paint("dim", text.summary(found, by_words)), err=True, color=True)
         elif found.stage != "all" or not found.total:
-            _say(text.summary(found))
+            _say(text.summary(found, by_words))
     elif output == "jsonl":
         from papersearch.render import as_json
 
@@ -450,8 +535,100 @@ def _answer(found: Results, notices: Sequence[str], output: str, color: str, pla
     _say_all((*notices, *found.notices))
 
 
+@program.command("similar", short_help="Show the papers nearest to one.")
+@_paper_id
+@_ten
+@_format
+@_json_format
+@_no_refresh
+@_corpus_and_index
+@_color
+@click.pass_context
+def similar_command(
+    context: click.Context,
+    paper_id: str,
+    limit: int,
+    output: str | None,
+    as_json: bool,
+    no_refresh: bool,
+    corpus: tuple[str, ...],
+    index: str | None,
+    color: str,
+) -> int:
+    """Show the papers nearest to one: those that share most of its telling words.
+
+    ID is the id of a hit, or the beginning of one if no other id begins so.
+
+    \b
+    papersearch similar 3f9k2m1q
+    papersearch similar 3f9 -n 3 --json | jq -r '.hits[].title'
+    """
+    output = _format_of(context, as_json, output, "text")
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        found = opened.similar(_clean_id(paper_id), limit=limit)
+        _answer(found, opened.notices, output, color, places, by_words=False)
+    return _code(found, limit)
+
+
+@program.command("export", cls=SearchCommand, short_help="Write papers as BibTeX, CSV or JSON.")
+@click.argument("query", nargs=-1)
+@click.option("--format", "output", type=click.Choice(EXPORTS), help=f"What to write; {EXPORTS[0]} if not given.")
+@_json_format
+@_filters
+@_sort
+@click.option("-n", "--limit", type=click.IntRange(min=0), help="How many papers to write; all if not given.")
+@_offset
+@_strict
+@_no_refresh
+@_corpus_and_index
+@click.pass_context
+def export_command(
+    context: click.Context,
+    query: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    category: tuple[str, ...],
+    venue: tuple[str, ...],
+    org: tuple[str, ...],
+    year: tuple[str, ...],
+    sort: str,
+    limit: int | None,
+    offset: int,
+    strict: bool,
+    no_refresh: bool,
+    corpus: tuple[str, ...],
+    index: str | None,
+) -> int:
+    """Write all papers that a query and the filters admit; without a query and filters, all there are.
+
+    \b
+    papersearch export > papers.bib
+    papersearch export 后门 --year 2018.. --format csv > backdoor.csv
+    papersearch export --venue NeurIPS --format json
+
+    Query and filters are those of papersearch search.
+    """
+    output = _format_of(context, as_json, output, EXPORTS[0])
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        found = opened.search(
+            _words(query),
+            category=_clean(category),
+            venue=_clean(venue),
+            org=_clean(org),
+            year=_clean(year),
+            sort=sort,
+            limit=limit,
+            offset=offset,
+            strict=strict,
+        )
+        _answer(found, opened.notices, output, "never", places)
+    return _code(found, limit)
+
+
 @program.command("show", short_help="Show one paper whole.")
-@click.argument("paper_id", metavar="ID")
+@_paper_id
 @_json
 @_no_refresh
 @_corpus_and_index
@@ -469,7 +646,7 @@ def show_command(
     """
     places = _Located(corpus, index)
     with places.open(refresh=not no_refresh) as opened:
-        paper = opened.get(_SURROGATE.sub("\ufffd", paper_id))
+        paper = opened.get(_clean_id(paper_id))
         if as_json:
             from papersearch.render import as_json as json_of
 
@@ -480,6 +657,69 @@ def show_command(
             _write(text.paper(paper, _screen(color), places))
         _say_all(opened.notices)
     return FOUND
+
+
+@program.command("open", short_help="Open one paper in your editor, or its link.")
+@_paper_id
+@click.option("--link", is_flag=True, help="Open its first web link instead.")
+@click.option("--print", "only_print", is_flag=True, help="Print path:line (the link with --link); open nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print place and link in JSON (schema 1); open nothing.")
+@_no_refresh
+@_corpus_and_index
+def open_command(
+    paper_id: str,
+    link: bool,
+    only_print: bool,
+    as_json: bool,
+    no_refresh: bool,
+    corpus: tuple[str, ...],
+    index: str | None,
+) -> int:
+    """Open one paper in your editor at its line, or its first web link.
+
+    The editor is the command in EDITOR, else in VISUAL. ID is the id of a hit, or the beginning of one if no other id
+    begins so. The exit code is 1 if there is no link to open.
+
+    \b
+    papersearch open 3f9k2m1q
+    EDITOR='code --wait' papersearch open 3f9
+    papersearch open 3f9 --link
+    papersearch open 3f9 --print
+    """
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        paper = opened.get(_clean_id(paper_id))
+        _say_all(opened.notices)
+    file = os.path.abspath(places(paper.path))
+    url = next((target for target in paper.links if _WEB_LINK.fullmatch(target)), None)
+    if as_json:
+        from papersearch.render import as_json as json_of
+
+        _write(json_of.place(paper, file, url))
+    elif link:
+        if url is None:
+            _say(f"paper {paper.id} has no web link")
+        elif only_print:
+            _write(f"{url}\n")
+        elif click.launch(url):
+            raise click.ClickException(
+                f"nothing here opens links; print it with: papersearch open {paper.id} --link --print"
+            )
+    elif only_print:
+        from papersearch.render.text import place
+
+        _write(f"{place(paper.path, paper.line, places)}\n")
+    else:
+        _edit(paper, file)
+    return NOTHING if link and url is None else FOUND
+
+
+def _edit(paper: Paper, file: str) -> None:
+    from papersearch.editors import edit
+
+    if not os.path.isfile(file):
+        raise click.ClickException(f"{file} is gone; bring the index up to date with: papersearch index")
+    edit(os.environ.get("EDITOR") or os.environ.get("VISUAL") or "", file, paper.line)
 
 
 @program.command("list", short_help="List all papers.")
@@ -614,6 +854,135 @@ def check_command(as_json: bool, corpus: tuple[str, ...], index: str | None) -> 
 
         _write(text.notices(notices, places))
     return NOTHING if notices else FOUND
+
+
+@program.command("doctor", short_help="Check the index, and repair it.")
+@click.option("--repair", is_flag=True, help="Build the index anew if anything is wrong with it.")
+@_json
+@_corpus_and_index
+def doctor_command(repair: bool, as_json: bool, corpus: tuple[str, ...], index: str | None) -> int:
+    """Check every byte of the index against its checksums and every structure against its rules.
+
+    The exit code is 1 if anything is wrong and was not repaired.
+
+    \b
+    papersearch doctor
+    papersearch doctor --repair
+    """
+    places = _Located(corpus, index)
+    from papersearch.index.verify import verify
+
+    problems = verify(places.index)
+    repaired = False
+    if problems and repair:
+        from papersearch.api import build_index
+
+        progress = _Progress()
+        try:
+            build_index(places.corpus, places.index, rebuild=True, progress=progress)
+        finally:
+            progress.close()
+        left = verify(places.index)
+        repaired, problems = not left, left or problems
+    if as_json:
+        from papersearch.render import as_json as json_of
+
+        _write(json_of.problems(places.index, problems, repaired))
+    else:
+        from papersearch.render import text
+
+        _write(text.problems(problems))
+        if repaired:
+            _say("the index was built anew and is sound now")
+        elif problems and not repair:
+            _say("build the index anew with: papersearch doctor --repair")
+        elif not problems and _is_terminal(sys.stderr):
+            _say("the index is sound")
+    return NOTHING if problems and not repaired else FOUND
+
+
+@program.command("eval", short_help="Measure the ranking with judged queries.")
+@click.argument("queries", metavar="QUERIES.jsonl", shell_complete=_offered_files)
+@click.option(
+    "--run",
+    "run_file",
+    metavar="RUN.jsonl",
+    help="Write what each query found to this file.",
+    shell_complete=_offered_files,
+)
+@_json
+@_no_refresh
+@_corpus_and_index
+def eval_command(
+    queries: str, run_file: str | None, as_json: bool, no_refresh: bool, corpus: tuple[str, ...], index: str | None
+) -> int:
+    """Measure the ranking with judged queries: nDCG@10, MRR@10, recall@10 and success@1 of each class of queries.
+
+    \b
+    papersearch eval queries.jsonl
+    papersearch eval queries.jsonl --run run.jsonl --json | jq .overall.ndcg
+
+    QUERIES.jsonl has one JSON object a line:
+
+    \b
+    {"id": "q1", "q": "后门 检测", "rel": {"Title of a paper": 2, "Another title": 1},
+     "class": "topics", "filters": {"venue": "KDD,WWW", "year": "2018.."}}
+
+    rel grades titles as papersearch list shows them: 2 is what you want to find, 1 is related; an empty rel asks for
+    no answer at all. class and filters (category, venue, org, year; a comma between alternatives) may be left out.
+
+    \b
+    RUN.jsonl gets a line for each query:
+    {"id": "q1", "ranked": ["Title of a paper", "Yet another title"]}
+    """
+    from pathlib import Path
+
+    from papersearch.evaluation import DEPTH, evaluate, table
+    from papersearch.judging import load_queries, run_queries, unknown_titles
+
+    judged = load_queries(Path(queries))
+    places = _Located(corpus, index)
+    with places.open(refresh=not no_refresh) as opened:
+        run, partial = run_queries(opened, judged)
+        notices = [*opened.notices, *(f"no paper has the judged title {t!r}" for t in unknown_titles(opened, judged))]
+    result = evaluate(judged, run, partial)
+    from papersearch.render import as_json as json_of
+
+    if run_file is not None:
+        try:
+            Path(run_file).write_text(json_of.run(run), encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise click.ClickException(f"{run_file}: cannot be written ({error.strerror}); name another file") from None
+    if as_json:
+        _write(json_of.evaluation(result, DEPTH, notices))
+    else:
+        from papersearch.render.screen import block
+
+        _write(block(table(result)) + "\n")
+        _say_all(notices)
+    return FOUND
+
+
+@program.command("completion", short_help="Print the script by which a shell completes commands.")
+@click.argument("shell", type=click.Choice(SHELLS))
+@_corpus_and_index
+def completion_command(shell: str, **_: object) -> int:
+    """Print the script by which a shell completes commands, options, filter values and ids.
+
+    Values and ids are those of the index of the current folder, or of the one named on the line that is completed.
+
+    \b
+    papersearch completion bash >> ~/.bashrc
+    papersearch completion zsh >> ~/.zshrc
+    papersearch completion fish > ~/.config/fish/completions/papersearch.fish
+    """
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    # The script is the same for every version of a shell; that of bash would ask the bash of this machine for its own.
+    _write(ShellComplete.source(found(program, {}, "papersearch", COMPLETE_VARIABLE)))
+    return FOUND
 
 
 def main() -> NoReturn:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from papersearch.digest import Corpus, read_corpus
+from papersearch.glossary.compiled import compile_glossary
 from papersearch.paper import Paper
 
 HERE = Path(__file__).parent
@@ -39,12 +41,29 @@ def papers_in(folder: Path, files: Mapping[str, str | bytes]) -> list[Paper]:
     return read(write_notes(folder, files)).papers
 
 
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="papersearch-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @cache
 def index_of(corpus: Path) -> Path:
     """The index folder of a corpus that no test changes, built once per process."""
     from papersearch.api import build_index
 
-    folder = Path(tempfile.mkdtemp(prefix="papersearch-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _temporary_folder()
     build_index(corpus, folder)
     return folder
+
+
+_compiled: dict[str, Path] = {}
+
+
+def copy_glossary(path: str, groups: Iterable[Any], signature: str) -> None:
+    """In the place of compile_glossary(), for tests that fill many index folders: compiles once, then copies."""
+    if signature not in _compiled:
+        compiled = _temporary_folder() / "glossary"
+        compile_glossary(str(compiled), groups, signature)
+        _compiled[signature] = compiled
+    shutil.copyfile(_compiled[signature], path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from papersearch.paper import Paper
 from papersearch.results import FacetCounts, Hit, Results
 
 if TYPE_CHECKING:
+    from papersearch.evaluation import Evaluation, Measures
     from papersearch.files import Notice
     from papersearch.reports import Changes, Status
 
@@ -55,6 +56,7 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "snippet_line": hit.snippet_line,
         "highlights": [list(span) for span in hit.highlights],
         "matched": hit.matched,
+        "explanation": [{"name": p.name, "value": round(p.value, 6), "detail": p.detail} for p in hit.explanation],
     }
 
 
@@ -99,6 +101,12 @@ def paper(shown: Paper) -> str:
     return _dump({"schema": SCHEMA, "paper": {**_paper(shown), "sections": sections}})
 
 
+def place(shown: Paper, file: str, link: str | None) -> str:
+    """Where one paper stands: `file` is its note as any program can open it."""
+    where = {"id": shown.id, "path": shown.path, "line": shown.line, "file": file, "link": link}
+    return _dump({"schema": SCHEMA, **where})
+
+
 def facets(counts: FacetCounts) -> str:
     """Values and counts of fields."""
     return _dump({"schema": SCHEMA, "facets": _facets(counts)})
@@ -122,3 +130,40 @@ def notices(found: Iterable[Notice]) -> str:
     """What a check of the corpus found."""
     rows = [{"path": n.path, "line": n.line, "kind": n.kind, "message": n.message} for n in found]
     return _dump({"schema": SCHEMA, "notices": rows})
+
+
+def problems(index: str, found: Sequence[str], repaired: bool) -> str:
+    """What a check of the index found, and whether it was built anew and is sound now."""
+    return _dump({"schema": SCHEMA, "index": index, "problems": list(found), "repaired": repaired})
+
+
+def _measures(means: Measures) -> dict[str, float]:
+    return {
+        "queries": means.queries,
+        "ndcg": round(means.ndcg, 6),
+        "mrr": round(means.mrr, 6),
+        "recall": round(means.recall, 6),
+        "success": round(means.success, 6),
+    }
+
+
+def evaluation(judged: Evaluation, depth: int, notices: Iterable[str] = ()) -> str:
+    """How well rankings agree with judgements, down to rank `depth`."""
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "depth": depth,
+            "notices": list(notices),
+            "classes": {name: _measures(means) for name, means in judged.classes.items()},
+            "overall": _measures(judged.overall),
+            "unanswerable": {
+                name: {"queries": count, "empty": round(empty, 6), "empty_or_partial": round(quiet, 6)}
+                for name, (count, empty, quiet) in judged.unanswerable.items()
+            },
+        }
+    )
+
+
+def run(ranked: Mapping[str, Sequence[str]]) -> str:
+    """JSON Lines: the titles that each query found, best first. Not versioned: evaluation tools share this form."""
+    return "".join(_dump({"id": query_id, "ranked": list(titles)}) for query_id, titles in ranked.items())

@@ -25,6 +25,8 @@ _STAGES = {
 _LISTED = ("dim", "", "", "bold", "")
 """Styles of the columns of a list: id, year, venue, title, category."""
 _STALE_FILES_NAMED = 5
+_IN_PART = "— matched in part —"
+_PIPE_INDENT = "    "
 
 
 def venue_year(paper: Paper) -> str:
@@ -48,9 +50,19 @@ def results(found: Results, screen: Screen, locate: Locate) -> str:
         text = "".join(_hit_on_one_line(hit, screen, locate) for hit in found.hits)
     else:
         margin = len(str(found.hits[-1].rank)) + 2 if found.hits else 0
-        text = "\n".join(_hit_on_screen(hit, screen, locate, margin) for hit in found.hits)
+        pieces = [_hit_on_screen(hit, screen, locate, margin) for hit in found.hits]
+        if border := _first_in_part(found.hits):
+            pieces.insert(border, screen.paint("dim", _IN_PART) + "\n")
+        text = "\n".join(pieces)
     counts = facets(found.facets, screen)
     return f"{text}\n{counts}" if text and counts else text + counts
+
+
+def _first_in_part(hits: Sequence[Hit]) -> int:
+    """How many hits stand above those that match in part; 0 where there is no such border, as in an order by year."""
+    in_part = [hit.stage == "some" for hit in hits]
+    whole = in_part.count(False)
+    return whole if whole < len(hits) and not any(in_part[:whole]) else 0
 
 
 def _hit_on_one_line(hit: Hit, screen: Screen, locate: Locate) -> str:
@@ -62,7 +74,9 @@ def _hit_on_one_line(hit: Hit, screen: Screen, locate: Locate) -> str:
         f"[{venue}]" if venue else "",
         f"· {screen.marked(line(hit.snippet), hit.highlights)}" if hit.snippet else "",
     ]
-    return " ".join(part for part in parts if part).rstrip() + "\n"
+    rows = [" ".join(part for part in parts if part).rstrip()]
+    rows += [_PIPE_INDENT + row for row in _explained(hit, screen)]
+    return "".join(f"{row}\n" for row in rows)
 
 
 def _hit_on_screen(hit: Hit, screen: Screen, locate: Locate, margin: int) -> str:
@@ -81,8 +95,26 @@ def _hit_on_screen(hit: Hit, screen: Screen, locate: Locate, margin: int) -> str
         rows.append(screen.paint("place", place(hit.snippet_path, hit.snippet_line, locate)))
     snippet = line(hit.snippet)
     rows += [screen.marked(snippet, hit.highlights, start, end) for start, end in wrap(snippet, columns)]
+    rows += _explained(hit, screen, columns)
     first = f"{hit.rank:>{margin - 1}} "
     return "".join(f"{first if i == 0 else indent}{row}\n" for i, row in enumerate(rows))
+
+
+def _explained(hit: Hit, screen: Screen, columns: int | None = None) -> list[str]:
+    """What a score is the sum of: a row a part, value, name and detail, and the sum last. Wrapped to the columns, if
+    given; nothing where it was not asked for."""
+    if not hit.explanation:
+        return []
+    parts = [(p.value, f"{p.name} · {p.detail}" if p.detail else p.name) for p in hit.explanation]
+    parts.append((hit.score, "sum"))
+    digits = max(len(f"{value:.3f}") for value, _ in parts)
+    rows = []
+    for value, about in parts:
+        about = line(about)
+        spans = wrap(about, max(columns - digits - 2, 2)) if columns else [(0, len(about))]
+        margins = [f"{value:>{digits}.3f}  ", *[" " * (digits + 2)] * (len(spans) - 1)]
+        rows += [margin + about[start:end] for margin, (start, end) in zip(margins, spans, strict=True)]
+    return [screen.paint("dim", row) for row in rows]
 
 
 def _flow(pieces: Iterable[tuple[str, str]], columns: int, screen: Screen) -> list[str]:
@@ -100,13 +132,15 @@ def _flow(pieces: Iterable[tuple[str, str]], columns: int, screen: Screen) -> li
     return rows
 
 
-def summary(found: Results) -> str:
-    """How much of the answer is shown and how it was found, in a few words; without a line end."""
+def summary(found: Results, by_words: bool = True) -> str:
+    """How much of the answer is shown and, for a search by words, how it was found; without a line end."""
     shown, total = len(found.hits), found.total
     if not total:
         return "nothing found"
     count = f"{shown} of {total}" if shown != total else str(total)
-    return f"{count} · {_STAGES[found.stage]}" if found.query.strip() else f"{count} {_papers(total)}"
+    if by_words and found.query.strip():
+        return f"{count} · {_STAGES[found.stage]}"
+    return f"{count} {_papers(total)}"
 
 
 def _papers(count: int) -> str:
@@ -234,3 +268,8 @@ def _changed(done: Changes) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def notices(found: Iterable[Notice], locate: Locate) -> str:
     """`path:line: message`, one a line; line 1 where a notice is about the whole note."""
     return "".join(f"{place(notice.path, max(notice.line, 1), locate)}: {line(notice.message)}\n" for notice in found)
+
+
+def problems(found: Iterable[str]) -> str:
+    """What is wrong with an index, one line each."""
+    return "".join(f"{line(problem)}\n" for problem in found)
