@@ -208,7 +208,17 @@ def test_neighbouring_characters_are_a_pair_wherever_words_end(runs: list[str]) 
 
 
 @pytest.mark.parametrize(
-    "text", ["a-" * 20000, "字" * 20000, "a\u0301" * 20000, "\\*" * 20000, "a\n\n" * 20000, "aB" * 20000, "\n" * 50000, "[4,4" * 10000]
+    "text",
+    [
+        "a-" * 20000,
+        "字" * 20000,
+        "a\u0301" * 20000,
+        "\\*" * 20000,
+        "a\n\n" * 20000,
+        "aB" * 20000,
+        "\n" * 50000,
+        "[4,4" * 10000,
+    ],
 )
 def test_hostile_text_takes_time_in_proportion(text: str) -> None:
     started = time.perf_counter()
@@ -220,7 +230,15 @@ def test_hostile_text_takes_time_in_proportion(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "root"), [("generation", "generat"), ("studies", "studi"), ("gpu", "gpu"), ("ab", "ab"), ("yolov7", "yolov7"), ("检测", "检测")]
+    ("word", "root"),
+    [
+        ("generation", "generat"),
+        ("studies", "studi"),
+        ("gpu", "gpu"),
+        ("ab", "ab"),
+        ("yolov7", "yolov7"),
+        ("检测", "检测"),
+    ],
 )
 def test_stems(word: str, root: str) -> None:
     assert stem(word) == root
@@ -230,7 +248,15 @@ def test_the_two_stemmers_agree() -> None:
     """An index may be built on a machine with PyStemmer and read on one without."""
     pytest.importorskip("Stemmer")
     snowball = pytest.importorskip("snowballstemmer").stemmer("english")
-    words = fingerprint().split() + "attention networks defending poisoned convolutions happily ponies".split()
+    words = fingerprint().split() + [
+        "attention",
+        "networks",
+        "defending",
+        "poisoned",
+        "convolutions",
+        "happily",
+        "ponies",
+    ]
     for word in words:
         assert stem(word) == snowball.stemWord(word)
 
@@ -276,6 +302,8 @@ def test_the_cut_covers_as_much_as_can_be(run: str, known: set[str]) -> None:
 def test_jieba_reads_and_writes_no_cache_and_prints_nothing(tmp_path: Path) -> None:
     code = "from papersearch.analysis.words import jieba_words; print([w for w, _ in jieba_words('深度学习')])"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("['深度', '学习']", "", 0)
     assert os.listdir(tmp_path) == []

@@ -107,7 +107,9 @@ def test_while_another_writes_the_last_build_answers(corpus: Path, tmp_path: Pat
         assert titles(index, "gnus") == ["One"]
 
 
-def test_without_any_index_a_writer_is_waited_for(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_index_a_writer_is_waited_for(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("papersearch.api.BUILD_LOCK_S", 0.1)
     lock = WriteLock(str(tmp_path / "index"), 1)
     try:
@@ -159,9 +161,18 @@ def test_files_that_could_not_be_read_are_told_at_every_opening(corpus: Path, tm
 def test_a_hit_says_all_of_its_paper_and_why(index: Index) -> None:
     results = index.search("天线 贴纸", limit=1)
     (hit,) = results
-    assert (hit.rank, hit.stage, hit.paper.title) == (1, "all", "Patch Hunters: Finding Adversarial Stickers(PatchHunt)")
+    assert (hit.rank, hit.stage, hit.paper.title) == (
+        1,
+        "all",
+        "Patch Hunters: Finding Adversarial Stickers(PatchHunt)",
+    )
     assert hit.score > 0
-    assert (hit.paper.path, hit.paper.line, hit.paper.year, hit.paper.orgs) == ("digest.md", 11, 2022, ("Acme", "North University"))
+    assert (hit.paper.path, hit.paper.line, hit.paper.year, hit.paper.orgs) == (
+        "digest.md",
+        11,
+        2022,
+        ("Acme", "North University"),
+    )
     assert (hit.snippet_path, hit.snippet_line) == ("digest.md", 12)
     assert "贴纸" in [hit.snippet[start:end] for start, end in hit.highlights]
     assert {"天线", "贴纸"} <= set(hit.matched["note"])

@@ -55,7 +55,9 @@ def fails(code: int) -> Callable[[Path], bytes]:
 # ---- in the corpus
 
 
-def test_a_file_that_cannot_be_read_is_skipped_and_named(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_skipped_and_named(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("papersearch.digest.read_bytes", reading("other.md", fails(errno.EACCES)))
     changes = build_index(corpus, folder)
     assert len(changes.added) == 1
@@ -87,7 +89,9 @@ def test_a_file_that_vanishes_while_it_is_read(corpus: Path, folder: Path, monke
         assert index.notices == ()
 
 
-def test_a_file_that_becomes_readable_again_is_indexed(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_becomes_readable_again_is_indexed(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("papersearch.digest.read_bytes", reading("other.md", fails(errno.EIO)))
     build_index(corpus, folder)
     monkeypatch.undo()
@@ -183,12 +187,16 @@ def test_hostile_notes_stop_nothing(corpus: Path, folder: Path, content: str | b
 
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise IndexReadOnlyError("the index folder x cannot be written (Read-only file system); choose another with --index")
+        raise IndexReadOnlyError(
+            "the index folder x cannot be written (Read-only file system); choose another with --index"
+        )
 
     monkeypatch.setattr("papersearch.index.writer.IndexWriter", refuse)
 
 
-def test_a_folder_that_cannot_be_written_still_answers(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_still_answers(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build_index(corpus, folder)
     write_notes(corpus, {"good.md": GOOD.replace("zebras", "gnus")})
     read_only(monkeypatch)
@@ -199,7 +207,9 @@ def test_a_folder_that_cannot_be_written_still_answers(corpus: Path, folder: Pat
         build_index(corpus, folder)
 
 
-def test_a_folder_that_cannot_be_written_and_holds_nothing(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_and_holds_nothing(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read_only(monkeypatch)
     with pytest.raises(IndexReadOnlyError):
         open_index(corpus, folder)
@@ -219,7 +229,10 @@ def test_a_folder_without_permission(corpus: Path, folder: Path) -> None:
         folder.chmod(0o700)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("boom"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("boom"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt(), MemoryError()],
+)
 def test_a_build_that_fails_leaves_the_old_index(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:  # fmt: skip
     build_index(corpus, folder)
     generation = read_generation(folder)
@@ -239,7 +252,9 @@ def test_a_build_that_fails_leaves_the_old_index(corpus: Path, folder: Path, mon
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_full_disk_leaves_the_old_index(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_full_disk_leaves_the_old_index(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     build_index(corpus, folder)
     write_notes(corpus, {"good.md": GOOD.replace("zebras", "gnus")})
 
@@ -284,7 +299,13 @@ def test_an_index_that_was_moved_answers_from_its_new_place(corpus: Path, folder
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"year": "20x2"}, "20x2"), ({"year": ""}, None), ({"sort": ""}, "order"), ({"facets": ["title"]}, "title"), ({"limit": 10**12}, None)],
+    [
+        ({"year": "20x2"}, "20x2"),
+        ({"year": ""}, None),
+        ({"sort": ""}, "order"),
+        ({"facets": ["title"]}, "title"),
+        ({"limit": 10**12}, None),
+    ],
 )
 def test_odd_arguments(corpus: Path, folder: Path, options: dict[str, object], told: str | None) -> None:
     with open_index(corpus, folder) as index:

@@ -67,7 +67,9 @@ def test_categories_are_no_papers_even_with_a_year(tmp_path: Path) -> None:
 
 
 def test_headings_below_a_paper_belong_to_it(tmp_path: Path) -> None:
-    text = "# D\n\n## C\n\n### A[CVPR'22]\n\n#### Method[ICML'19]\n- inner\n\n#### Results\nmore\n\n### B[ICML'20]\n- b\n"
+    text = (
+        "# D\n\n## C\n\n### A[CVPR'22]\n\n#### Method[ICML'19]\n- inner\n\n#### Results\nmore\n\n### B[ICML'20]\n- b\n"
+    )
     a, b = papers_in(tmp_path, {"d.md": text})
     assert (a.title, b.title) == ("A", "B")
     assert "inner" in a.sections[0].text and "more" in a.sections[0].text
@@ -122,7 +124,9 @@ def test_a_missing_corpus_is_told(tmp_path: Path) -> None:
 
 
 def test_a_single_file_is_a_corpus(tmp_path: Path) -> None:
-    write_notes(tmp_path, {"d.md": DIGEST + "\n### Four[ICML'20]\n- see [x](other.md)\n", "other.md": "# Other\n\nbody\n"})
+    write_notes(
+        tmp_path, {"d.md": DIGEST + "\n### Four[ICML'20]\n- see [x](other.md)\n", "other.md": "# Other\n\nbody\n"}
+    )
     papers = read(tmp_path / "d.md").papers
     assert {p.path for p in papers} == {"d.md"}
     assert len(papers) == 4
@@ -358,7 +362,9 @@ def test_bullets_are_those_of_the_top_level(tmp_path: Path) -> None:
 
 
 def test_tables_formulas_and_code_stay_as_written(tmp_path: Path) -> None:
-    body = "| a | b |\n| - | - |\n| `x_i` | 256*1*768 |\n\n$x_i/\\|x_i\\|^2$\n\n```python\n# a comment\nx = [4,4,c]\n```"
+    body = (
+        "| a | b |\n| - | - |\n| `x_i` | 256*1*768 |\n\n$x_i/\\|x_i\\|^2$\n\n```python\n# a comment\nx = [4,4,c]\n```"
+    )
     paper = only(papers_in(tmp_path, {"d.md": f"### A[CVPR'22]\n{body}\n"}))
     assert paper.sections[0].text == body
 

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from corpora import write_notes
 from papersearch.errors import CorpusError
-from papersearch.files import FileState, Notice, changed_files, decode, digest_of, find_notes, read_bytes, root_names, scan
+from papersearch.files import (
+    FileState,
+    Notice,
+    changed_files,
+    decode,
+    digest_of,
+    find_notes,
+    read_bytes,
+    root_names,
+    scan,
+)
 
 # ---- which files
 
@@ -53,7 +63,7 @@ def test_reading_a_fifo_fails_instead_of_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.md")
     with pytest.raises(OSError, match="regular"):
         read_bytes(tmp_path / "x.md")
-    with pytest.raises(OSError):  # noqa: PT011
+    with pytest.raises(OSError):
         read_bytes(tmp_path)
 
 
@@ -88,7 +98,9 @@ def test_utf_8_is_read_in_silence(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "told"), [("gbk", "GB18030"), ("gb18030", "GB18030"), ("utf-16", "UTF-16")], ids=["gbk", "gb18030", "utf-16"]
+    ("encoding", "told"),
+    [("gbk", "GB18030"), ("gb18030", "GB18030"), ("utf-16", "UTF-16")],
+    ids=["gbk", "gb18030", "utf-16"],
 )
 def test_other_encodings_are_read_and_told(encoding: str, told: str) -> None:
     sample = SAMPLE.replace("ö", "o") if encoding == "gbk" else SAMPLE
@@ -118,7 +130,9 @@ def test_any_bytes_are_read(data: bytes) -> None:
 
 @given(st.text())
 def test_any_text_in_utf_8_comes_back(text: str) -> None:
-    assert decode(text.encode())[0] == text.removeprefix("\ufeff") or text.encode().startswith((b"\xff\xfe", b"\xfe\xff"))
+    assert decode(text.encode())[0] == text.removeprefix("\ufeff") or text.encode().startswith(
+        (b"\xff\xfe", b"\xfe\xff")
+    )
 
 
 # ---- did it change

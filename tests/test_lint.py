@@ -46,7 +46,9 @@ def test_duplicates_name_the_place_of_the_first(tmp_path: Path) -> None:
     assert all("a.md:5" in n.message for n in notices)
 
 
-@pytest.mark.parametrize("written", ["CVPR'22", "cvpr'22", "NIPS'22", "Arxiv'22", "PAMI'22", "S&P'22", "ACM MM'22", "Usenix Sec'22"])
+@pytest.mark.parametrize(
+    "written", ["CVPR'22", "cvpr'22", "NIPS'22", "Arxiv'22", "PAMI'22", "S&P'22", "ACM MM'22", "Usenix Sec'22"]
+)
 def test_known_spellings_are_not_suspicious(tmp_path: Path, written: str) -> None:
     write_notes(tmp_path, {"d.md": digest(f"One[{written}]")})
     assert check([tmp_path]) == []

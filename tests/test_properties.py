@@ -236,7 +236,9 @@ def run_steps(first: str, sequence: list[tuple[str, str, str]], texts: list[str]
 
 @settings(max_examples=25)
 @given(small_notes, steps, st.lists(queries, max_size=5))
-def test_an_updated_index_is_the_same_as_a_new_one(first: str, sequence: list[tuple[str, str, str]], texts: list[str]) -> None:
+def test_an_updated_index_is_the_same_as_a_new_one(
+    first: str, sequence: list[tuple[str, str, str]], texts: list[str]
+) -> None:
     run_steps(first, sequence, texts)
 
 

@@ -148,7 +148,9 @@ def test_what_cannot_be_read_is_text_and_a_notice(text: str, clauses: tuple[Node
     assert told in query.notices[0]
 
 
-@pytest.mark.parametrize("text", [text for text, _ in CASES if text != "title: graph"] + ["https://example.org/x", "a OR", "OR b"])
+@pytest.mark.parametrize(
+    "text", [text for text, _ in CASES if text != "title: graph"] + ["https://example.org/x", "a OR", "OR b"]
+)
 def test_what_can_be_read_gives_no_notice(text: str) -> None:
     assert parse_query(text).notices == ()
 
@@ -229,7 +231,14 @@ def depth(node: Node) -> int:
 
 
 def test_brackets_nest_only_so_deep() -> None:
-    nested = ["(" * 400 + "a" + ")" * 400, "(a OR " * 100, "-(" * 300 + "a", "title:" * 150 + "a", "标题：" * 300 + "a", "NOT " * 200]
+    nested = [
+        "(" * 400 + "a" + ")" * 400,
+        "(a OR " * 100,
+        "-(" * 300 + "a",
+        "title:" * 150 + "a",
+        "标题：" * 300 + "a",
+        "NOT " * 200,
+    ]
     for text in nested:
         assert all(depth(clause) <= 4 * MAX_DEPTH for clause in parse_query(text).clauses)
     assert parse_query("(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH).clauses == (W("a"),)

@@ -18,7 +18,7 @@ from papersearch.fields import FIELDS
 from papersearch.occurrences import boost_at
 from papersearch.paper import Paper, Section
 from papersearch.query import parse_query
-from papersearch.scoring import B, K1, idf, saturation
+from papersearch.scoring import K1, B, idf, saturation
 from papersearch.search import Answer, Request
 from papersearch.spelling import edit_distance
 
@@ -222,8 +222,19 @@ def test_edit_distance_is_exact_up_to_the_limit(a: str, b: str, limit: int) -> N
 
 
 def test_threads_may_share_a_searcher() -> None:
-    queries = ["后门攻击", "graph search", "检测 -YOLO", "lightseq 2", '"动态形状"', "", "year:2022", "量化 OR 蒸馏", "tranformer"]
+    queries = [
+        "后门攻击",
+        "graph search",
+        "检测 -YOLO",
+        "lightseq 2",
+        '"动态形状"',
+        "",
+        "year:2022",
+        "量化 OR 蒸馏",
+        "tranformer",
+    ]
     with open_index(SHIPPED, index_of(SHIPPED)) as index:
+
         def hits(query: str) -> list[tuple[str, float, str]]:
             return [(hit.paper.id, hit.score, hit.snippet) for hit in index.search(query, limit=5)]
 
@@ -256,5 +267,7 @@ def test_no_query_raises(text: str) -> None:
 
 def test_papers_of_this_module_are_read_as_any(tmp_path: Path) -> None:
     """A digest on disk and papers made by hand are searched alike."""
-    engine = in_memory(papers_in(tmp_path, {"d.md": "### A Title[CVPR'22]\n- zebra\n\n### B[ICML'20]\n- yak\n"}), tmp_path)
+    engine = in_memory(
+        papers_in(tmp_path, {"d.md": "### A Title[CVPR'22]\n- zebra\n\n### B[ICML'20]\n- yak\n"}), tmp_path
+    )
     assert ranked(engine, "zebra") == ["A Title"]

@@ -66,7 +66,9 @@ def test_an_empty_query_lists_everything_in_reading_order(engine: Engine) -> Non
     assert {f.score for f in answer.found} == {0.0}
 
 
-@pytest.mark.parametrize("text", ["zebrafish", "鸵鸟", '"鸵鸟"', "title:zebrafish", "zebra*", "zebrafish~", "qqxx yyzz", "鸵鸟 zebrafish"])
+@pytest.mark.parametrize(
+    "text", ["zebrafish", "鸵鸟", '"鸵鸟"', "title:zebrafish", "zebra*", "zebrafish~", "qqxx yyzz", "鸵鸟 zebrafish"]
+)
 def test_what_is_not_held_is_not_found(engine: Engine, text: str) -> None:
     answer = ask(engine, text)
     assert (answer.stage, answer.total, answer.found) == ("none", 0, [])
@@ -298,7 +300,11 @@ def test_a_filter_changes_no_score(engine: Engine) -> None:
 
 
 def test_a_filter_that_no_paper_can_pass_says_so(engine: Engine) -> None:
-    for node, told in [(Exact("venue", ("ICML",)), "ICML"), (Exact("org", ("nobody",)), "nobody"), (Exact("has", ("wings",)), "wings")]:
+    for node, told in [
+        (Exact("venue", ("ICML",)), "ICML"),
+        (Exact("org", ("nobody",)), "nobody"),
+        (Exact("has", ("wings",)), "wings"),
+    ]:
         answer = ask(engine, "", node)
         assert answer.total == 0
         assert any(told in notice for notice in answer.notices)

@@ -30,7 +30,9 @@ def corpus(name: str) -> Corpus:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("part", ["title", "alias", "category", "venue", "venue_raw", "year", "orgs", "bullets", "links"])
+@pytest.mark.parametrize(
+    "part", ["title", "alias", "category", "venue", "venue_raw", "year", "orgs", "bullets", "links"]
+)
 def test_every_paper_is_as_it_was_read_by_hand(name: str, part: str) -> None:
     papers = [p for p in corpus(name).papers if p.kind == "paper" and (name != "repository" or p.path == "readme.md")]
     got = {
@@ -62,7 +64,9 @@ def test_full_width_punctuation_changes_no_id() -> None:
 
 
 def test_companions_are_attached() -> None:
-    companions = {p.title: [s.path for s in p.sections if s.companion] for p in corpus("repository").papers if p.kind == "paper"}
+    companions = {
+        p.title: [s.path for s in p.sections if s.companion] for p in corpus("repository").papers if p.kind == "paper"
+    }
     for paper in wanted():
         assert companions[paper["title"]] == ([paper["companion"]] if paper["companion"] else [])
 

@@ -103,7 +103,9 @@ def test_the_window_holds_as_many_words_as_it_can() -> None:
     assert marked(excerpt(paper(line), ["zebra", "yak", "gnu"])) == ["zebra", "yak", "gnu"]
 
 
-note_text = st.text(st.one_of(st.sampled_from("zebra yak 后门攻击检测\n-*\\ \u0301ＧÖ[](),`"), st.characters()), max_size=200)
+note_text = st.text(
+    st.one_of(st.sampled_from("zebra yak 后门攻击检测\n-*\\ \u0301ＧÖ[](),`"), st.characters()), max_size=200
+)
 
 
 @given(note_text, st.lists(st.sampled_from(["zebra", "yak", "后门", "攻击", "~zebra", "g", "门", "z"]), max_size=4))

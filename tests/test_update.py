@@ -63,7 +63,10 @@ class Build:
         self.changes = build_index(self.corpus, self.folder, progress=progress, **options)  # type: ignore[arg-type]
         with self.open() as index:
             self.titles |= {paper.id: paper.title for paper in index.papers()}
-        named = {kind: [self.titles.get(i, i) for i in getattr(self.changes, kind)] for kind in ("added", "changed", "removed")}
+        named = {
+            kind: [self.titles.get(i, i) for i in getattr(self.changes, kind)]
+            for kind in ("added", "changed", "removed")
+        }
         return {kind: names for kind, names in named.items() if names}
 
     def open(self) -> Index:
@@ -77,7 +80,12 @@ def build(corpus: Path, folder: Path) -> Build:
 
 def test_a_first_build_adds_everything(build: Build) -> None:
     assert build() == {"added": ["One", "Two", "Three"]}
-    assert (build.changes.rebuilt, build.changes.files, build.changes.unchanged, build.analysed) == ("no index yet", 1, 0, 3)
+    assert (build.changes.rebuilt, build.changes.files, build.changes.unchanged, build.analysed) == (
+        "no index yet",
+        1,
+        0,
+        3,
+    )
     assert build.changes.any and build.changes.took_ms > 0
 
 
@@ -104,7 +112,9 @@ def test_where_nothing_changed_nothing_is_written(build: Build, folder: Path) ->
     ],
     ids=["notes", "notes gone", "category", "org", "title", "paper gone", "paper new", "line ends", "blank lines"],
 )
-def test_only_what_changed_is_analysed(build: Build, corpus: Path, old: str, new: str, wanted: dict[str, list[str]]) -> None:
+def test_only_what_changed_is_analysed(
+    build: Build, corpus: Path, old: str, new: str, wanted: dict[str, list[str]]
+) -> None:
     build()
     write_notes(corpus, {"d.md": DIGEST.replace(old, new)})
     assert build() == wanted
@@ -128,7 +138,14 @@ def test_papers_that_moved_are_found_at_their_new_place(build: Build, corpus: Pa
 def test_the_reading_order_is_that_of_the_files(build: Build, corpus: Path) -> None:
     build()
     parts = DIGEST.split("### ")
-    write_notes(corpus, {"d.md": "### ".join([parts[0], parts[2].removesuffix("## Systems\n\n"), parts[1], "x"])[:-5] + "\n## Systems\n\n### " + parts[3]})
+    write_notes(
+        corpus,
+        {
+            "d.md": "### ".join([parts[0], parts[2].removesuffix("## Systems\n\n"), parts[1], "x"])[:-5]
+            + "\n## Systems\n\n### "
+            + parts[3]
+        },
+    )
     assert build() == {}
     with build.open() as index:
         assert [p.title for p in index.papers()] == ["Two", "One", "Three"]

@@ -41,7 +41,9 @@ def test_slips_are_corrected_but_are_no_known_spelling(slip: str, name: str) -> 
     assert known_spelling(slip) is None
 
 
-@pytest.mark.parametrize("name", ["", "  ", "!?", "Zorgcon", "Google", "MIT", "Acme Labs", "清华", "A" * 500, "XYZ", "ICMX"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "!?", "Zorgcon", "Google", "MIT", "Acme Labs", "清华", "A" * 500, "XYZ", "ICMX"]
+)
 def test_what_is_no_venue_is_not_made_one(name: str) -> None:
     assert canonical_venue(name) is None
     assert known_spelling(name) is None
