@@ -248,7 +248,8 @@ def test_the_two_stemmers_agree() -> None:
     """An index may be built on a machine with PyStemmer and read on one without."""
     pytest.importorskip("Stemmer")
     snowball = pytest.importorskip("snowballstemmer").stemmer("english")
-    words = fingerprint().split() + [
+    words = [
+        *fingerprint().split(),
         "attention",
         "networks",
         "defending",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +119,7 @@ def test_every_position_has_the_boost_of_its_zone() -> None:
         low, high = FIELDS[name].zone
         assert boost_at(low) == boost_at(high - 1) == FIELDS[name].boost
     zones = sorted(f.zone for f in FIELDS.values() if f.zone[1])
-    assert all(a[1] == b[0] for a, b in zip(zones, zones[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(zones))
     assert zones[0][0] == 0
 
 
