@@ -7,6 +7,8 @@ import io
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,7 +164,7 @@ def test_every_command_has_help_with_an_example_and_names_its_places(command: st
         done = run(command, option)
         assert (done.code, done.err) == (0, "")
         assert f"  papersearch {command}" in done.out.partition("Options:")[0].partition("\n")[2]
-        for name in ("--corpus", "--index", "--json"):
+        for name in ("--corpus", "--index", *(["--json"] if command != "completion" else [])):
             assert f"{name} " in done.out
 
 
@@ -288,17 +290,17 @@ def test_every_option_reaches_the_search(here: Path, run: Run, fake: Callable[..
     index = fake()
     run(
         "search", "q", "--category", "A", "--category", "B", "--venue", "V", "--org", "O", "--year", "2019..", "--year",
-        "2001", "--sort", "-year", "--limit", "7", "--offset", "3", "--strict", "--facets", "--no-refresh",
+        "2001", "--sort", "-year", "--limit", "7", "--offset", "3", "--strict", "--facets", "--explain", "--no-refresh",
     )  # fmt: skip
     assert index.options == {
         "category": ["A", "B"], "venue": ["V"], "org": ["O"], "year": ["2019..", "2001"], "sort": "-year", "limit": 7,
-        "offset": 3, "strict": True, "facets": True,
+        "offset": 3, "strict": True, "facets": True, "explain": True,
     }  # fmt: skip
     assert index.refresh is False
     run("search", "q")
     assert index.options == {
         "category": [], "venue": [], "org": [], "year": [], "sort": "score", "limit": 10, "offset": 0, "strict": False,
-        "facets": False,
+        "facets": False, "explain": False,
     }  # fmt: skip
     assert index.refresh is True
 
@@ -350,6 +352,29 @@ def test_colours_on_a_pipe_only_when_asked_for(here: Path, run: Run, monkeypatch
     assert len(coloured.lines) == 2
 
 
+# ---- why a score
+
+
+def test_explain_shows_what_each_score_is_the_sum_of(here: Path, run: Run) -> None:
+    hits = run("search", "后门", "检测", "--explain", "--json").json["hits"]
+    assert hits
+    for hit in hits:
+        assert sum(part["value"] for part in hit["explanation"]) == pytest.approx(hit["score"], abs=1e-5)
+        assert all(list(part) == ["name", "value", "detail"] for part in hit["explanation"])
+    shown = run("search", "后门", "检测", "--explain").lines
+    assert len(shown) == sum(len(hit["explanation"]) + 2 for hit in hits)
+    first = len(hits[0]["explanation"]) + 1
+    assert [row[:4] for row in shown[1 : first + 1]] == ["    "] * first
+    assert shown[first].split() == [f"{hits[0]['score']:.3f}", "sum"]
+    assert float(shown[1].split()[0]) == pytest.approx(hits[0]["explanation"][0]["value"], abs=6e-4)
+    assert [json.loads(row) for row in run("search", "后门", "检测", "--explain", "--format", "jsonl").lines] == hits
+    assert {str(hit["explanation"]) for hit in run("search", "后门", "--json").json["hits"]} == {"[]"}
+
+
+def test_filters_alone_have_nothing_to_explain(here: Path, run: Run) -> None:
+    assert run("search", "--venue", "kdd", "--explain").lines == run("search", "--venue", "kdd").lines
+
+
 # ---- errors
 
 
@@ -373,6 +398,19 @@ def test_colours_on_a_pipe_only_when_asked_for(here: Path, run: Run, monkeypatch
         (["search", "x", "--year", "--limit", "5"], "--limit"),
         (["search", "x", "--json", "--format", "csv"], "csv"),
         (["search", "x", "--facets", "--format", "paths"], "paths"),
+        (["search", "x", "--explain", "--format", "csv"], "csv"),
+        (["similar", "zzzzzz"], "zzzzzz"),
+        (["similar"], "ID"),
+        (["similar", "a", "--json", "--format", "csv"], "csv"),
+        (["export", "x", "--format", "text"], "text"),
+        (["export", "x", "--json", "--format", "bibtex"], "bibtex"),
+        (["export", "x", "--year", "soon"], "soon"),
+        (["export", "x", "--yaer", "2020"], "--year"),
+        (["open", "zzzzzz"], "zzzzzz"),
+        (["open"], "ID"),
+        (["doctor", "--corpus", "nowhere", "--index", "none", "--repair"], "nowhere"),
+        (["completion", "tcsh"], "tcsh"),
+        (["completion"], "SHELL"),
         (["search", "x", "--corpus", ""], "empty path"),
         (["search", "x", "--corpus", "nowhere", "--index", "none"], "nowhere"),
         (["search", "x", "--no-refresh", "--index", "none"], "none"),
@@ -398,7 +436,8 @@ def test_wrong_use_is_one_line_and_exit_code_2(args: list[str], said: str, here:
 def test_wrong_settings_are_told_by_every_command(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "papersearch.toml").write_text("corpsu = 'x'")
     monkeypatch.chdir(tmp_path)
-    for command in (["index"], ["search"], ["show", "x"], ["list"], ["facets"], ["status"], ["check"]):
+    told = [["index"], ["search"], ["show", "x"], ["list"], ["facets"], ["status"], ["check"], ["similar", "x"]]
+    for command in (*told, ["export"], ["open", "x"], ["doctor"]):
         done = run(*command)
         assert_one_line_error(done)
         assert "corpsu" in done.err
@@ -533,6 +572,296 @@ def test_check(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     clean = run("check")
     assert (clean.code, clean.out, clean.err) == (0, "", "")
     assert run("check", "--json").json == {"schema": 1, "notices": []}
+
+
+# ---- similar, export
+
+
+def id_of(query: str, run: Run) -> str:
+    found: str = run("search", query, "--json").json["hits"][0]["id"]
+    return found
+
+
+def test_similar_has_the_shape_of_search(here: Path, run: Run) -> None:
+    din = id_of("DIN", run)
+    found = run("similar", din[:6], "--json")
+    assert found.code == 0
+    assert found.json.keys() == run("search", "DIN", "--json").json.keys()
+    ids = [hit["id"] for hit in found.json["hits"]]
+    assert ids
+    assert din not in ids
+    assert found.json["hits"][0].keys() == run("search", "DIN", "--json").json["hits"][0].keys()
+    assert [json.loads(row)["id"] for row in run("similar", din, "--format", "jsonl").lines] == ids
+    assert [row.rpartition(":")[0] for row in run("similar", din, "--format", "paths").lines] == [
+        os.path.join("corpus", hit["path"]) for hit in found.json["hits"]
+    ]
+    shown = run("similar", din, "-n", "1")
+    assert (len(shown.lines), shown.err) == (1, "")
+    assert shown.out.startswith(os.path.join("corpus", "reading.md:"))
+
+
+def test_nothing_is_similar(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Results("similar:x", {}, "none", 0, ())
+    monkeypatch.setattr(api.Index, "similar", lambda *_, **__: alone)
+    done = run("similar", "x")
+    assert (done.code, done.out, done.err) == (1, "", "papersearch: nothing found\n")
+    assert run("similar", "x", "--json").json["hits"] == []
+
+
+def test_export_writes_all_that_filters_admit(here: Path, run: Run) -> None:
+    everything = run("export")
+    total = len(run("list").lines)
+    assert (everything.code, everything.err) == (0, "")
+    assert everything.out.count("\n}\n") == total > 3
+    assert everything.out == run("export", "--format", "bibtex").out
+    rows = list(csv.DictReader(io.StringIO(run("export", "--format", "csv", "后门").out, newline="")))
+    hits = run("export", "后门", "--json").json["hits"]
+    assert [row["id"] for row in rows] == [hit["id"] for hit in hits]
+    assert hits == run("search", "后门", "--json").json["hits"]
+    assert [hit["venue"] for hit in run("export", "--format", "json", "--venue", "kdd").json["hits"]] == ["KDD"]
+    assert run("export", "后门", "-检测", "--json").json["query"] == "后门 -检测"
+    nothing = run("export", "quantumchromodynamics", "--format", "json")
+    assert (nothing.code, nothing.json["hits"]) == (1, [])
+
+
+def test_every_option_reaches_the_export(here: Path, run: Run, fake: Callable[..., FakeIndex]) -> None:
+    index = fake()
+    run("export", "q")
+    assert index.options["limit"] is None
+    run(
+        "export", "q", "--category", "A", "--venue", "V", "--org", "O", "--year", "2019..", "--sort", "title",
+        "-n", "7", "--offset", "3", "--strict", "--no-refresh",
+    )  # fmt: skip
+    assert index.options == {
+        "category": ["A"], "venue": ["V"], "org": ["O"], "year": ["2019.."], "sort": "title", "limit": 7, "offset": 3,
+        "strict": True,
+    }  # fmt: skip
+    assert index.refresh is False
+
+
+# ---- open
+
+
+LINKED = """# D
+
+## C
+
+### Linked net[KDD'18]
+- [local](a.md) https://example.org/p?a=1&b=(2)
+
+### Odd link[KDD'19]
+- <http://example.org/$(id)`x`>
+- [x](http://example.org/a"b)
+
+### Plain net[KDD'20]
+- x
+"""
+
+
+@pytest.fixture
+def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "corpus" / "a b").mkdir(parents=True)
+    (tmp_path / "corpus" / "a b" / "c;d.md").write_text(LINKED, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "corpus" / "a b" / "c;d.md"
+
+
+def test_open_prints_the_place_or_the_link(linked: Path, run: Run) -> None:
+    paper = id_of("linked", run)
+    assert run("open", paper, "--print").out == f"{os.path.join('corpus', 'a b', 'c;d.md')}:5\n"
+    assert run("open", paper[:7], "--link", "--print").out == "https://example.org/p?a=1&b=(2)\n"
+    assert run("open", paper, "--json").json == {
+        "schema": 1, "id": paper, "path": "a b/c;d.md", "line": 5, "file": str(linked),
+        "link": "https://example.org/p?a=1&b=(2)",
+    }  # fmt: skip
+    for query in ("plain", "odd"):
+        without = id_of(query, run)
+        for options in (["--link"], ["--link", "--print"], ["--link", "--json"]):
+            assert run("open", without, *options).code == 1
+        assert run("open", without, "--json").json["link"] is None
+        assert run("open", without, "--link").err == f"papersearch: paper {without} has no web link\n"
+
+
+def test_open_launches_the_link(linked: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(click, "launch", lambda url: opened.append(url) or 0)
+    paper = id_of("linked", run)
+    assert run("open", paper, "--link").code == 0
+    assert opened == ["https://example.org/p?a=1&b=(2)"]
+    monkeypatch.setattr(click, "launch", lambda url: 1)
+    assert_one_line_error(run("open", paper, "--link"))
+
+
+RECORDER = """#!{python}
+import json, sys
+open({file!r}, "w").write(json.dumps(sys.argv[1:]))
+sys.exit({code})
+"""
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], list[str]]]:
+    """editor(name): a program of that name on the PATH; what it gives tells the arguments of its last run."""
+
+    def install(name: str, code: int = 0) -> Callable[[], list[str]]:
+        folder, said = tmp_path / "bin of editors", tmp_path / "arguments.json"
+        folder.mkdir(exist_ok=True)
+        program = folder / name
+        program.write_text(RECORDER.format(python=sys.executable, file=str(said), code=code), encoding="utf-8")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.delenv("VISUAL", raising=False)
+        return lambda: json.loads(said.read_text(encoding="utf-8"))
+
+    return install
+
+
+@POSIX
+def test_open_starts_the_editor_at_the_line(
+    linked: Path, run: Run, monkeypatch: pytest.MonkeyPatch, editor: Callable[..., Callable[[], list[str]]]
+) -> None:
+    arguments = editor("nvim")
+    plain = id_of("plain", run)
+    monkeypatch.setenv("EDITOR", "nvim -c 'set nu; $(touch x)' --")
+    done = run("open", plain)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert arguments() == ["-c", "set nu; $(touch x)", "--", "+12", str(linked)]
+    monkeypatch.setenv("EDITOR", "")
+    monkeypatch.setenv("VISUAL", "nvim")
+    assert run("open", plain).code == 0
+    assert arguments() == ["+12", str(linked)]
+
+
+@POSIX
+def test_an_editor_that_fails_is_told(
+    linked: Path, run: Run, monkeypatch: pytest.MonkeyPatch, editor: Callable[..., Callable[[], list[str]]]
+) -> None:
+    editor("nano", code=3)
+    plain = id_of("plain", run)
+    for setting, said in (
+        ("nano", "exit code 3"),
+        ("no-such-editor -x", "no-such-editor"),
+        ("vi 'x", "No closing quotation"),
+        ("", "EDITOR"),
+        ("  ", "EDITOR"),
+        ("/", "Permission denied"),
+    ):
+        monkeypatch.setenv("EDITOR", setting)
+        done = run("open", plain)
+        assert_one_line_error(done)
+        assert said in done.err
+    monkeypatch.setenv("EDITOR", "nano")
+    linked.unlink()
+    gone = run("open", plain, "--no-refresh")
+    assert_one_line_error(gone)
+    assert "is gone" in gone.err
+
+
+@pytest.mark.parametrize(
+    ("editor", "arguments"),
+    [
+        ("vim", ["vim", "+7", "/n/a.md"]),
+        ("/usr/bin/vi -u NONE", ["/usr/bin/vi", "-u", "NONE", "+7", "/n/a.md"]),
+        ("nvim", ["nvim", "+7", "/n/a.md"]),
+        ("nano", ["nano", "+7", "/n/a.md"]),
+        ("emacs -nw", ["emacs", "-nw", "+7", "/n/a.md"]),
+        ("emacsclient", ["emacsclient", "+7", "/n/a.md"]),
+        ("code --wait", ["code", "--wait", "-g", "/n/a.md:7"]),
+        ("codium", ["codium", "-g", "/n/a.md:7"]),
+        ("cursor", ["cursor", "-g", "/n/a.md:7"]),
+        ("Code.exe", ["Code.exe", "-g", "/n/a.md:7"]),
+        ("subl -w", ["subl", "-w", "/n/a.md:7"]),
+        ("hx", ["hx", "/n/a.md:7"]),
+        ("ed", ["ed", "/n/a.md"]),
+        ("'/my editors/vim'", ["/my editors/vim", "+7", "/n/a.md"]),
+    ],
+)
+@POSIX
+def test_editors_are_told_the_line_in_their_own_way(editor: str, arguments: list[str]) -> None:
+    from papersearch import editors
+
+    assert editors.arguments(editor, "/n/a.md", 7) == arguments
+
+
+IMPATIENT = """
+import sys
+from papersearch import editors
+print("ready", flush=True)
+editors.edit(sys.executable + " -c 'import signal, time; signal.signal(2, lambda *_: sys.exit(0)); "
+             "import sys; print(1, flush=True); time.sleep(60)'", "x", 1)
+print("returned")
+"""
+
+
+@POSIX
+def test_ctrl_c_is_for_the_editor(here: Path) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert started.stdout is not None
+    assert [started.stdout.readline(), started.stdout.readline()] == [b"ready\n", b"1\n"]
+    os.killpg(started.pid, signal.SIGINT)
+    assert started.communicate(timeout=30) == (b"returned\n", b"")
+    assert started.returncode == 0
+
+
+# ---- doctor
+
+
+def break_a_byte(folder: Path, suffix: str) -> None:
+    (file,) = folder.glob(f"*{suffix}")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+
+
+def test_doctor_finds_and_repairs(notes: Path, run: Run) -> None:
+    index = notes.parent / "index"
+    run("index")
+    sound = run("doctor")
+    assert (sound.code, sound.out, sound.err) == (0, "", "")
+    assert run("doctor", "--json").json == {"schema": 1, "index": str(index), "problems": [], "repaired": False}
+    generation = run("status", "--json").json["generation"]
+    assert run("doctor", "--repair").code == 0
+    assert run("status", "--json").json["generation"] == generation
+
+    break_a_byte(index, ".inv")
+    found = run("doctor")
+    assert found.code == 1
+    assert "fails its checksum" in found.out
+    assert found.err == "papersearch: build the index anew with: papersearch doctor --repair\n"
+    listed = run("doctor", "--json")
+    assert (listed.code, listed.err) == (1, "")
+    assert listed.json["problems"] == found.lines
+    assert run("doctor").code == 1
+    repaired = run("doctor", "--repair", "--json")
+    assert repaired.code == 0
+    assert repaired.json["repaired"] is True
+    assert repaired.json["problems"] == found.lines
+    assert run("doctor").code == 0
+    assert run("search", "nets", "--no-refresh").code == 0
+
+
+def test_doctor_repairs_what_cannot_be_opened(notes: Path, run: Run) -> None:
+    missing = run("doctor")
+    assert missing.code == 1
+    assert "no index" in missing.out
+    run("index")
+    (notes.parent / "index" / "toc.json").write_text("{")
+    assert run("doctor").code == 1
+    repaired = run("doctor", "--repair")
+    assert (repaired.code, repaired.err) == (0, "papersearch: the index was built anew and is sound now\n")
+    assert run("doctor").code == 0
+
+
+def test_doctor_says_what_it_could_not_repair(notes: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("index")
+    break_a_byte(notes.parent / "index", ".inv")
+    monkeypatch.setattr(api, "build_index", lambda *_, **__: Changes())
+    done = run("doctor", "--repair")
+    assert done.code == 1
+    assert "fails its checksum" in done.out
+    assert run("doctor", "--repair", "--json").json["repaired"] is False
 
 
 # ---- index
@@ -694,6 +1023,27 @@ def test_a_terminal_without_colours(args: list[str], environment: dict[str, str]
 
 
 @POSIX
+def test_papers_like_one_are_counted_on_a_terminal(here: Path, run: Run) -> None:
+    done = in_terminal("similar", id_of("DIN", run), "-n", "1", cwd=here, NO_COLOR="1")
+    assert done.code == 0
+    assert done.out.startswith(" 1 ")
+    assert re.search(r"\n(1 of \d papers|1 paper)\n$", done.out)
+
+
+@POSIX
+def test_scores_are_explained_on_a_terminal(here: Path) -> None:
+    done = in_terminal("search", "后门", "--explain", cwd=here, NO_COLOR="1")
+    assert re.search(r"^   \d\.\d{3}  word 后门 · as ", done.out, re.MULTILINE)
+    assert re.search(r"^   \d\.\d{3}  sum$", done.out, re.MULTILINE)
+
+
+@POSIX
+def test_doctor_says_on_a_terminal_that_all_is_well(here: Path) -> None:
+    done = in_terminal("doctor", cwd=here)
+    assert (done.code, done.out) == (0, "papersearch: the index is sound\n")
+
+
+@POSIX
 def test_lists_and_papers_on_a_terminal(here: Path) -> None:
     rows = in_terminal("list", cwd=here, columns=70).out.splitlines()
     assert any("\x1b[1mDIN: Deep" in row and "KDD" in row for row in rows)
@@ -832,6 +1182,16 @@ def test_ctrl_c_ends_quietly(here: Path) -> None:
         ("papersearch search --ye", {"--year"}),
         ("papersearch search 后门 -检测 --sort ", set(cli.SORTS)),
         ("papersearch list --color a", {"auto", "always"}),
+        ("papersearch search --venue ", {"DLRS", "KDD", "NeurIPS"}),
+        ("papersearch search --venue neu", {"NeurIPS"}),
+        ("papersearch search 后门 -检测 --venue=K", {"KDD"}),
+        ("papersearch export --org A", {"Alibaba"}),
+        ("papersearch export --year 201", {"2016", "2018"}),
+        ("papersearch search --category 模", {"模型安全"}),
+        ("papersearch search --index nowhere --venue ", set()),
+        ("papersearch export --format ", set(cli.EXPORTS)),
+        ("papersearch completion ", set(cli.SHELLS)),
+        ("papersearch show zz", set()),
     ],
 )
 def test_shells_can_complete(words: str, offered: set[str], here: Path) -> None:
@@ -842,7 +1202,88 @@ def test_shells_can_complete(words: str, offered: set[str], here: Path) -> None:
     }
     done = finished(process(cwd=here, **asked))
     assert (done.code, done.err) == (0, "")
-    assert {row.partition(",")[2] for row in done.lines} == offered
+    assert {row.partition(",")[2] for row in done.lines if row} == offered
+
+
+@pytest.mark.parametrize("command", ["show", "similar", "open"])
+def test_shells_complete_ids_with_their_titles(command: str, here: Path, run: Run) -> None:
+    titles = {hit["id"]: hit["title"] for hit in run("list", "--json").json["hits"]}
+    asked = {"_PAPERSEARCH_COMPLETE": "zsh_complete", "COMP_CWORD": "2"}
+    done = finished(process(cwd=here, COMP_WORDS=f"papersearch {command} ", **asked))
+    assert (done.code, done.err) == (0, "")
+    shown = done.out.rstrip("\n").split("\n")
+    assert set(shown[::3]) == {"plain"}
+    assert {a: b.replace("\\:", ":") for a, b in zip(shown[1::3], shown[2::3], strict=True)} == titles
+    begin = next(iter(titles))
+    done = finished(process(cwd=here, COMP_WORDS=f"papersearch {command} {begin[:7].upper()}", **asked))
+    assert done.lines[1] == begin
+    done = finished(process(cwd=here.parent, COMP_WORDS=f"papersearch {command} ", **asked))
+    assert (done.code, done.out.strip(), done.err) == (0, "", "")
+
+
+def test_completing_builds_nothing_and_reports_nothing(notes: Path) -> None:
+    asked = {"_PAPERSEARCH_COMPLETE": "bash_complete", "COMP_WORDS": "papersearch show ", "COMP_CWORD": "2"}
+    done = finished(process(cwd=notes.parent, **asked))
+    assert (done.code, done.out.strip(), done.err) == (0, "", "")
+    assert sorted(os.listdir(notes.parent)) == ["corpus"]
+    (notes.parent / "papersearch.toml").write_text("nonsense")
+    done = finished(process(cwd=notes.parent, **asked))
+    assert (done.code, done.out.strip(), done.err) == (0, "", "")
+    for wrong in ({"_PAPERSEARCH_COMPLETE": "bash_complete"}, {**asked, "COMP_CWORD": "x"}):
+        done = finished(process(cwd=notes.parent, **wrong))
+        assert (done.code, done.out, done.err) == (2, "", "")
+
+
+def test_what_a_note_says_cannot_steer_a_shell_that_completes(notes: Path) -> None:
+    from papersearch.completions import offers, quoted
+
+    (notes / "a.md").write_text("# D\n\n## a; $(id) \\`x 'y'\n\n### One\x1b[2J net[KDD'18]\n- x\n")
+    api.build_index(notes, notes.parent / "index")
+    assert offers("category", "A;") == [("a; $(id) `x 'y'", "")]
+    assert quoted("a; $(id) `x 'y'", "bash") == r"a\\;\\ \\$\\(id\\)\\ \\`x\\ \\'y\\'"
+    assert quoted("a; b", "zsh") == "a; b"
+    ((_, title),) = [offer for offer in offers("id", "") if "One" in offer[1]]
+    assert "\x1b" not in title
+    assert offers("no such field", "") == []
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_completion_scripts(shell: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("completion", shell)
+    assert (done.code, done.err) == (0, "")
+    assert f"_PAPERSEARCH_COMPLETE={shell}_complete" in done.out
+    assert "_papersearch_completion" in done.out
+
+
+BASH = """
+source completion.bash
+COMP_WORDS=(papersearch search --venue "$1") COMP_CWORD=3
+_papersearch_completion papersearch
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@POSIX
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_bash_gets_values_that_are_one_word_to_it(notes: Path, run: Run) -> None:
+    folder = notes.parent
+    (notes / "a.md").write_text("# D\n\n## C\n\n### One net[S&P'18]\n- x\n\n### Two nets[KDD'19]\n- y\n")
+    run("index")
+    venue = run("search", "one", "--json").json["hits"][0]["venue"]
+    assert " " in venue
+    assert "&" in venue
+    (folder / "completion.bash").write_text(run("completion", "bash").out)
+    (folder / "bin").mkdir()
+    script = folder / "bin" / "papersearch"
+    script.write_text(f"#!{sys.executable}\nfrom papersearch.cli import main\nmain()\n")
+    script.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "--norc", "-c", BASH, "bash", venue[0].lower()], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}"}, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert shlex.split(done.stdout) == [venue]
 
 
 def loaded(code: str, *args: str, cwd: Path) -> set[str]:
@@ -864,11 +1305,23 @@ def test_starting_loads_nothing_but_click(here: Path) -> None:
 HEAVY = {"markdown_it", "whoosh", "jieba", "csv", "tomllib", "tomli", "importlib.metadata", "rich", "numpy", "shutil"}
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--explain"]])
 def test_a_search_loads_no_heavy_module(options: list[str], here: Path) -> None:
     modules = loaded("from papersearch.cli import main; main()", "search", "后门 signatures", *options, cwd=here)
     assert "papersearch.api" in modules
     assert not HEAVY & modules
+
+
+def test_completing_loads_neither_the_library_nor_a_heavy_module(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("_PAPERSEARCH_COMPLETE", "bash_complete"),
+        ("COMP_WORDS", "papersearch show "),
+        ("COMP_CWORD", "2"),
+    ):
+        monkeypatch.setenv(name, value)
+    modules = loaded("from papersearch.cli import main; main()", cwd=here)
+    assert "papersearch.completions" in modules
+    assert not (HEAVY | {"papersearch.api"}) & modules
 
 
 @pytest.fixture(autouse=True, scope="session")

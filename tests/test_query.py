@@ -226,7 +226,13 @@ def test_a_query_of_many_parts_is_cut_and_says_so() -> None:
 
 
 def depth(node: Node) -> int:
-    inner = getattr(node, "nodes", None) or ([node.node] if hasattr(node, "node") else [])
+    match node:
+        case And(nodes) | Or(nodes):
+            inner: tuple[Node, ...] = nodes
+        case Not(one) | Within(_, one):
+            inner = (one,)
+        case _:
+            inner = ()
     return 1 + max(map(depth, inner), default=0)
 
 

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papersearch.evaluation import Evaluation, Measures
 from papersearch.files import Notice
 from papersearch.paper import Paper, Section
 from papersearch.render import as_json, bibtex, tabular, text
-from papersearch.render.screen import Screen, block, cells, fit, line, merged, wrap
+from papersearch.render.screen import NARROWEST, Screen, block, cells, fit, line, merged, wrap
 from papersearch.reports import Changes, Status
-from papersearch.results import Hit, Results
+from papersearch.results import Hit, Part, Results, Stage
 
 Golden = Callable[[str, str], None]
 
@@ -107,6 +108,26 @@ ANSWER = Results(
     facets={"venue": [("KDD", 7), ("arXiv", 2)], "year": [("2018", 11)], "org": []},
     took_ms=1.23456,
 )
+PARTS = (
+    Part("word 兴趣", 11.25, "as 兴趣, interest: factor 1.00 × idf 2.32 (4 papers)"),
+    Part("word attention\x1b[2J mechanism", 0.0, "not found"),
+    Part("near 兴趣 network", 0.4375, "side by side"),
+    Part('required "network"', 1.0),
+)
+EXPLAINED = replace(ANSWER, hits=(replace(ANSWER.hits[0], score=12.6875, explanation=PARTS), ANSWER.hits[2]), facets={})
+IN_PART = replace(
+    ANSWER,
+    hits=(
+        ANSWER.hits[0],
+        replace(ANSWER.hits[1], stage="fuzzy"),
+        *(replace(h, stage="some") for h in ANSWER.hits[2:4]),
+    ),
+)
+JUDGED = Evaluation(
+    {"topics": Measures(3, 0.9123456789, 1.0, 0.5, 2 / 3)},
+    Measures(3, 0.9123456789, 1.0, 0.5, 2 / 3),
+    {"none\u202e": (2, 0.5, 1.0)},
+)
 NOTHING = Results("强化学习", {}, "none", 0, ())
 BUILD = Changes(
     ("7d3k9x2m", "00000001"), ("00000002",), (), 40, 3, ("b.md: cannot be read (Permission denied); skipped",)
@@ -129,6 +150,10 @@ def beside(path: str) -> str:
     [
         ("hits-terminal.txt", lambda: text.results(ANSWER, TERMINAL, beside)),
         ("hits-terminal-plain.txt", lambda: text.results(ANSWER, PLAIN_TERMINAL, beside)),
+        ("explained-terminal.txt", lambda: text.results(EXPLAINED, TERMINAL, beside)),
+        ("explained-pipe.txt", lambda: text.results(EXPLAINED, PIPE, beside)),
+        ("explained.jsonl", lambda: as_json.lines(EXPLAINED)),
+        ("in-part-terminal.txt", lambda: text.results(IN_PART, TERMINAL, beside)),
         ("hits-pipe.txt", lambda: text.results(ANSWER, PIPE, beside)),
         ("hits-pipe-color.txt", lambda: text.results(replace(ANSWER, facets={}), Screen(color=True), beside)),
         ("hits.json", lambda: as_json.results(ANSWER, ["b.md: read as GB18030"])),
@@ -155,6 +180,11 @@ def beside(path: str) -> str:
             "check.txt",
             lambda: text.notices([Notice("a.md", 3, "link to\x1bb.md"), Notice("c.md", 0, "is GBK")], beside),
         ),
+        ("doctor.txt", lambda: text.problems(["i/1.inv: section a fails its\nchecksum\x1b", "i: two"])),
+        ("doctor.json", lambda: as_json.problems("/home/u/index", ["i: two"], True)),
+        ("open.json", lambda: as_json.place(DIN, "/home/u/corpus/ctr/notes.md", DIN.links[1])),
+        ("eval.json", lambda: as_json.evaluation(JUDGED, 10, ["no paper has the judged title 'X'"])),
+        ("run.jsonl", lambda: as_json.run({"q1": [DIN.title, PLAIN.title], "q\ud800": []})),
         ("check.json", lambda: as_json.notices([Notice("a.md", 3, "link to b.md leads nowhere", "link")])),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -179,6 +209,39 @@ def test_the_place_of_a_companion_is_shown_on_a_terminal_only() -> None:
     assert "din.md:3" not in text.results(ANSWER, PIPE, beside)
 
 
+BORDER = "— matched in part —"
+
+
+def bordered(*stages: Stage, rank: int = 1) -> list[str]:
+    """The borders and ranks that a terminal shows for hits of these stages."""
+    shown = tuple(Hit(rank + n, 1.0, PLAIN, stage=stage) for n, stage in enumerate(stages))
+    rows = text.results(Results("q", {}, "all", 9, shown), PLAIN_TERMINAL, beside).splitlines()
+    return [row.split(" 池")[0].strip() for row in rows if row == BORDER or " 池" in row]
+
+
+def test_a_border_stands_above_the_hits_that_match_in_part() -> None:
+    assert bordered("all", "fuzzy", "some", "some") == ["1", "2", BORDER, "3", "4"]
+    assert bordered("fuzzy", "some") == ["1", BORDER, "2"]
+    assert bordered("all", "all") == ["1", "2"]
+    assert bordered("some", "some") == ["1", "2"]
+    assert bordered("some", rank=11) == ["11"]
+    assert bordered("all", "some", "all") == ["1", "2", "3"]
+    assert BORDER not in text.results(IN_PART, PIPE, beside)
+    assert cells(BORDER) < NARROWEST
+
+
+def test_parts_of_a_score_are_aligned_and_end_in_the_sum() -> None:
+    rows = text.results(EXPLAINED, PIPE, beside).splitlines()
+    assert rows[1:6] == [
+        "    11.250  word 兴趣 · as 兴趣, interest: factor 1.00 × idf 2.32 (4 papers)",
+        "     0.000  word attention\ufffd[2J mechanism · not found",
+        "     0.438  near 兴趣 network · side by side",
+        '     1.000  required "network"',
+        "    12.688  sum",
+    ]
+    assert [row.startswith("corpus/") for row in rows] == [True, *[False] * 5, True]
+
+
 def test_nothing_found_is_no_text_at_all() -> None:
     assert text.results(NOTHING, PIPE, beside) == text.results(NOTHING, TERMINAL, beside) == ""
     assert text.listing([], TERMINAL, beside) == text.facets({}, TERMINAL) == ""
@@ -199,6 +262,11 @@ def test_nothing_found_is_no_text_at_all() -> None:
 )
 def test_summary(found: Results, said: str) -> None:
     assert text.summary(found) == said
+
+
+def test_summary_of_papers_like_one() -> None:
+    assert text.summary(ANSWER, by_words=False) == "5 of 12 papers"
+    assert text.summary(NOTHING, by_words=False) == "nothing found"
 
 
 @pytest.mark.parametrize(
@@ -250,15 +318,22 @@ def test_nothing_in_a_note_steers_a_terminal(title: str, path: str, name: str, b
         "0", title, path, 1, 2, aliases=(name,), category=name, venue=name, venue_raw=title, year=2000, orgs=(name,),
         links=("http://" + name,), sections=(Section(path, 2, body), Section(path, 2, body, companion=True)),
     )  # fmt: skip
-    found = Results("q", {}, "all", 1, (Hit(1, 1.0, paper, snippet, ((0, 3),), name, 1),), facets={"org": [(name, 1)]})
+    hit = Hit(1, 1.0, paper, snippet, ((0, 3),), name, 1)
+    found = Results("q", {}, "all", 1, (hit,), facets={"org": [(name, 1)]})
     one_line = [text.results(replace(found, facets={}), PIPE, str), tabular.paths(found, str), as_json.lines(found)]
     one_line.append(text.listing([paper], PIPE, str))
-    one_line.append(text.facets(found.facets, PIPE))
+    one_line += [text.facets(found.facets, PIPE), text.problems([body]), as_json.run({name: [title, body]})]
+    one_line.append(as_json.place(paper, path, name))
     for rendered in one_line:
         assert rendered.count("\n") == 1
     many = [text.results(found, PLAIN_TERMINAL, str), text.paper(paper, PIPE, str), bibtex.bibtex(found)]
     many += [tabular.csv(found).replace("\r\n", "\n"), as_json.results(found), as_json.paper(paper)]
     many += [text.listing([paper], PLAIN_TERMINAL, str), text.notices([Notice(path, 1, title)], str)]
+    explained = replace(found, hits=(replace(hit, explanation=(Part(name, 1.0, body), Part(title, 0.0))),), facets={})
+    many += [text.results(explained, PLAIN_TERMINAL, str), as_json.lines(explained)]
+    on_a_pipe = text.results(explained, PIPE, str)
+    assert on_a_pipe.count("\n") == 4
+    many.append(on_a_pipe)
     for rendered in one_line + many:
         assert not _STEERING.search(rendered)
 
@@ -307,6 +382,7 @@ def test_json_has_the_fields_of_schema_1() -> None:
     promised = {
         "rank", "score", "id", "title", "aliases", "category", "venue", "venue_raw", "year", "orgs", "path", "line",
         "end_line", "links", "snippet", "highlights", "matched", "kind", "bullets", "snippet_path", "snippet_line",
+        "explanation",
     }  # fmt: skip
     for hit in data["hits"]:
         assert promised <= hit.keys()
@@ -324,6 +400,10 @@ def test_the_document_names_every_field() -> None:
         as_json.facets(ANSWER.facets),
         as_json.status(STATE),
         as_json.changes(BUILD),
+        as_json.place(DIN, "/c/a.md", None),
+        as_json.problems("i", [], False),
+        as_json.evaluation(JUDGED, 10),
+        as_json.run({"q1": []}),
         as_json.notices([Notice("a.md", 1, "m")]),
     ]
     data = [json.loads(output) for output in outputs]
@@ -333,6 +413,9 @@ def test_the_document_names_every_field() -> None:
         data[0]["facets"]["venue"][0],
         data[1]["paper"],
         data[1]["paper"]["sections"][0],
+        json.loads(as_json.lines(EXPLAINED).splitlines()[0])["explanation"][0],
+        data[-3]["overall"],
+        data[-3]["unanswerable"]["none\u202e"],
     ]
     for table in [*tables, data[-1]["notices"][0]]:
         for name in table:
@@ -342,7 +425,9 @@ def test_the_document_names_every_field() -> None:
 def test_one_paper_has_the_fields_of_a_hit_and_its_sections() -> None:
     shown = json.loads(as_json.paper(DIN))["paper"]
     hit = json.loads(as_json.lines(ANSWER).splitlines()[0])
-    about_the_hit = {"rank", "score", "stage", "snippet", "snippet_path", "snippet_line", "highlights", "matched"}
+    about_the_hit = {
+        "rank", "score", "stage", "snippet", "snippet_path", "snippet_line", "highlights", "matched", "explanation",
+    }  # fmt: skip
     assert {key: hit[key] for key in hit.keys() - about_the_hit} == {k: v for k, v in shown.items() if k != "sections"}
     assert [(s["path"], s["line"], s["end_line"], s["companion"]) for s in shown["sections"]] == [
         ("ctr/notes.md", 13, 14, False),
@@ -521,8 +606,9 @@ def test_columns_of_a_list_stand_below_each_other() -> None:
 
 def test_hits_fit_the_terminal() -> None:
     for columns in (20, 33, 60, 200):
-        rows = text.results(ANSWER, Screen(columns), beside).splitlines()
-        assert all(cells(row) <= columns for row in rows if ".md:" not in row)
+        for answer in (ANSWER, EXPLAINED, IN_PART):
+            rows = text.results(answer, Screen(columns), beside).splitlines()
+            assert all(cells(row) <= columns for row in rows if ".md:" not in row)
 
 
 # ---- marks

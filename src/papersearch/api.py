@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from papersearch.analysis.tokens import tokens
 from papersearch.analysis.words import vocabulary_cutter
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from papersearch.reports import Changes, Status
 
 PathLike = str | os.PathLike[str]
+
+Answered = TypeVar("Answered")
 
 REFRESH_LOCK_S = 0.2
 """How long a search waits for another writer before it answers from the last finished build."""
@@ -91,8 +93,11 @@ class _Generation:
 class Index:
     """An open index. Safe to share by threads; every search sees one finished generation. Use as a context manager."""
 
-    def __init__(self, roots: Sequence[Path], folder: Path, snapshot: Snapshot, notices: Sequence[str]) -> None:
-        """Not for callers: use open_index()."""
+    def __init__(
+        self, roots: Sequence[Path], folder: Path, snapshot: Snapshot, notices: Sequence[str], *, mends: bool
+    ) -> None:
+        """Not for callers: use open_index(). `mends`: whether an index found damaged is built anew."""
+        self._mends = mends
         self._roots = list(roots)
         self._folder = folder
         self._now = _Generation(snapshot)
@@ -122,7 +127,6 @@ class Index:
         UsageError for a bad year, sort or number.
         """
         started = time.perf_counter()
-        now = self._now
         if not isinstance(query, str):
             raise UsageError(f"a query is a string, not {type(query).__name__}")
         if sort not in SORTS:
@@ -132,18 +136,37 @@ class Index:
         given = {"category": _values(category), "venue": _values(venue), "org": _values(org), "year": _values(year)}
         names = self._facet_names(FACETS if facets is True else facets or ())
         request = Request(parse_query(query), _filters(given), sort, limit, offset, strict, names, explain)
-        answer = now.searcher.search(request)
-        hits = tuple(self._hit(now, answer, found, offset + n) for n, found in enumerate(answer.found, 1))
-        return Results(
-            query=query,
-            filters={name: values for name, values in given.items() if values},
-            stage=answer.stage,
-            total=answer.total,
-            hits=hits,
-            notices=tuple(answer.notices),
-            facets=_facet_counts(now, answer),
-            took_ms=(time.perf_counter() - started) * 1000,
-        )
+
+        def ask(now: _Generation) -> Results:
+            answer = now.searcher.search(request)
+            hits = tuple(self._hit(now, answer, found, offset + n) for n, found in enumerate(answer.found, 1))
+            return Results(
+                query=query,
+                filters={name: values for name, values in given.items() if values},
+                stage=answer.stage,
+                total=answer.total,
+                hits=hits,
+                notices=tuple(answer.notices),
+                facets=_facet_counts(now, answer),
+                took_ms=(time.perf_counter() - started) * 1000,
+            )
+
+        return self._sound(ask)
+
+    def _sound(self, ask: Callable[[_Generation], Answered]) -> Answered:
+        """What `ask` makes of the current generation; one that turns out damaged is built anew and asked again."""
+        try:
+            return ask(self._now)
+        except IndexDamagedError as error:
+            if not self._mends:
+                raise
+            from papersearch.index.update import update
+
+            with self._lock:
+                update(self._roots, self._folder, rebuild=True, lock_timeout_s=BUILD_LOCK_S)
+                self._now = _Generation(open_snapshot(self._folder))
+                self._notices = (*self._notices, _mended(error))
+            return ask(self._now)
 
     def _hit(self, now: _Generation, answer: Answer, found: Found, rank: int) -> Hit:
         paper = now.paper(found.doc)
@@ -155,41 +178,30 @@ class Index:
     def similar(self, paper_id: str, *, limit: int | None = 10) -> Results:
         """The papers nearest to one: those that share most of its telling words. Raises UsageError as get() does."""
         started = time.perf_counter()
-        now = self._now
-        paper = self.get(paper_id)
-        doc = now.snapshot.doc_of(paper.id)
-        answer = now.searcher.similar(_telling_words(paper, now.searcher), -1 if doc is None else doc, limit)
-        hits = tuple(self._hit(now, answer, found, rank) for rank, found in enumerate(answer.found, 1))
-        took_ms = (time.perf_counter() - started) * 1000
-        return Results(f"similar:{paper.id}", {}, answer.stage, answer.total, hits, took_ms=took_ms)
+
+        def ask(now: _Generation) -> Results:
+            doc = _doc_of(now, paper_id)
+            paper = now.paper(doc)
+            answer = now.searcher.similar(_telling_words(paper, now.searcher), doc, limit)
+            hits = tuple(self._hit(now, answer, found, rank) for rank, found in enumerate(answer.found, 1))
+            took_ms = (time.perf_counter() - started) * 1000
+            return Results(f"similar:{paper.id}", {}, answer.stage, answer.total, hits, took_ms=took_ms)
+
+        return self._sound(ask)
 
     def get(self, paper_id: str) -> Paper:
         """The paper of that id, or of the only id that begins so. Raises UsageError naming the candidates."""
-        now = self._now
-        wanted = paper_id.strip().lower()
-        doc = now.snapshot.doc_of(wanted) if wanted else None
-        if doc is None:
-            candidates = now.snapshot.ids(wanted) if wanted else []
-            if not candidates:
-                raise UsageError(f"no paper has the id {paper_id!r}; `papersearch list` shows all ids")
-            if len(candidates) > 1:
-                shown = ", ".join(candidates[:5]) + (", …" if len(candidates) > 5 else "")
-                raise UsageError(f"{len(candidates)} papers have ids that begin with {paper_id!r}: {shown}")
-            doc = now.snapshot.doc_of(candidates[0])
-        assert doc is not None
-        return now.paper(doc)
+        return self._sound(lambda now: now.paper(_doc_of(now, paper_id)))
 
     def papers(self) -> list[Paper]:
         """All papers in reading order."""
-        now = self._now
-        docs = sorted(now.snapshot.docs(), key=now.order_of)
-        return [now.paper(doc) for doc in docs]
+        return self._sound(lambda now: [now.paper(doc) for doc in sorted(now.snapshot.docs(), key=now.order_of)])
 
     def facets(self, fields: Iterable[str] = ()) -> FacetCounts:
         """Values and counts of the given facet fields (all of them if none is given). Raises UsageError."""
         names = self._facet_names(fields) or FACETS
-        now = self._now
-        return _facet_counts(now, now.searcher.search(Request(parse_query(""), limit=0, facets=names)))
+        request = Request(parse_query(""), limit=0, facets=names)
+        return self._sound(lambda now: _facet_counts(now, now.searcher.search(request)))
 
     def _facet_names(self, fields: Iterable[str]) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(fields))
@@ -251,7 +263,7 @@ def open_index(
         if not refresh:
             raise
         damage = error
-        notices.append(f"{str(error).split(';')[0]}; it was built anew")
+        notices.append(_mended(error))
     if refresh:
         try:
             if snapshot is None or snapshot.meta.get("identity") != identity() or stale_files(snapshot, roots):
@@ -265,7 +277,11 @@ def open_index(
             notices.append(f"{error}; answered from the last finished build")
     assert snapshot is not None
     notices += [str(line) for key in ("skipped", "warnings") for line in snapshot.meta.get(key, [])]
-    return Index(roots, folder, snapshot, notices)
+    return Index(roots, folder, snapshot, notices, mends=refresh)
+
+
+def _mended(error: IndexDamagedError) -> str:
+    return f"{str(error).split(';')[0]}; it was built anew"
 
 
 def build_index(
@@ -367,6 +383,22 @@ def _facet_counts(now: _Generation, answer: Answer) -> FacetCounts:
         else:
             counts[name] = sorted(rows, key=lambda row: (-row[1], row[0].casefold()))
     return counts
+
+
+def _doc_of(now: _Generation, paper_id: str) -> int:
+    """The document of an id or of the only id that begins so. Raises UsageError."""
+    wanted = paper_id.strip().lower()
+    doc = now.snapshot.doc_of(wanted) if wanted else None
+    if doc is None:
+        candidates = now.snapshot.ids(wanted) if wanted else []
+        if not candidates:
+            raise UsageError(f"no paper has the id {paper_id!r}; `papersearch list` shows all ids")
+        if len(candidates) > 1:
+            shown = ", ".join(candidates[:5]) + (", …" if len(candidates) > 5 else "")
+            raise UsageError(f"{len(candidates)} papers have ids that begin with {paper_id!r}: {shown}")
+        doc = now.snapshot.doc_of(candidates[0])
+    assert doc is not None
+    return doc
 
 
 def _telling_words(paper: Paper, searcher: IndexSearcher) -> list[tuple[str, float]]:

@@ -260,8 +260,6 @@ _no_refresh = click.option(
 _color = click.option(
     "--color", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours (auto: on a terminal)."
 )
-
-
 _paper_id = click.argument("paper_id", metavar="ID", shell_complete=_offered("id"))
 
 
@@ -964,10 +962,10 @@ def eval_command(
 
 
 @program.command("completion", short_help="Print the script by which a shell completes commands.")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(SHELLS), metavar="SHELL")
 @_corpus_and_index
 def completion_command(shell: str, **_: object) -> int:
-    """Print the script by which a shell completes commands, options, filter values and ids.
+    """Print the script by which bash, zsh or fish completes commands, options, filter values and ids.
 
     Values and ids are those of the index of the current folder, or of the one named on the line that is completed.
 

@@ -12,7 +12,7 @@ ID = "id"
 """Offers ids with their titles; every other name is that of an exact field."""
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
-_SPECIAL_IN_BASH = re.compile(r"[^\w./:@%+=,-]")
+_SPECIAL_IN_BASH = re.compile(r"[^\w./:@%+=,\x80-\U0010ffff-]")
 
 
 def offers(name: str, begin: str, corpus: Sequence[str] = (), index: str | None = None) -> list[tuple[str, str]]:

@@ -13,8 +13,7 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from papersearch.errors import CorpusError
-from papersearch.files import SUFFIXES, Notice, decode, find_notes, read_bytes, root_names
+from papersearch.files import SUFFIXES, Notice, decode, find_notes, read_bytes, require, root_names
 from papersearch.heading import Heading, parse_heading, plain
 from papersearch.paper import Paper, Section, identity, make_id
 
@@ -430,8 +429,7 @@ def read_corpus(roots: Sequence[Path]) -> tuple[Corpus, dict[str, bytes]]:
     contents: dict[str, bytes] = {}
     prefixes = root_names(roots)
     for root, prefix in zip(roots, prefixes, strict=True):
-        if not root.exists():
-            raise CorpusError(f"no corpus at {root}; name a folder of Markdown or one file with --corpus")
+        require(root)
         paths, notices = find_notes(root)
         corpus.notices += [n._replace(path=prefix + n.path) for n in notices]
         notes: list[Note] = []

@@ -14,6 +14,8 @@ SUFFIXES = (".md", ".markdown")
 TERMS_NAME = "terms.txt"
 """The user's own terms, in the corpus folder; not a note, but what it says is indexed too."""
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
+LONGEST_SHOWN = 200
+"""Characters of a path that an error message shows."""
 RACY_NS = 50_000_000
 """A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
 
@@ -113,13 +115,24 @@ def root_names(roots: Sequence[Path]) -> list[str]:
 # ---- did it change
 
 
+def require(root: Path) -> None:
+    """Raises CorpusError, with the reason, if there is no folder or file at a corpus's root."""
+    try:
+        root.stat()
+    except (OSError, ValueError) as error:
+        name = str(root) if len(str(root)) <= LONGEST_SHOWN else f"{str(root)[:LONGEST_SHOWN]}…"
+        told = isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, NotADirectoryError))
+        reason = f" ({os.strerror(error.errno or 0)})" if isinstance(error, OSError) and told else ""
+        message = f"no corpus at {name!r}{reason}; name a folder of Markdown or one file with --corpus"
+        raise CorpusError(message) from None
+
+
 def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
     """The notes of a corpus with their stat; digests are left empty, nothing is read. Raises CorpusError."""
     states: list[FileState] = []
     remarks: list[Notice] = []
     for root, prefix in zip(roots, root_names(roots), strict=True):
-        if not root.exists():
-            raise CorpusError(f"no corpus at {root}; name a folder of Markdown or one file with --corpus")
+        require(root)
         paths, notices = find_notes(root)
         if root.is_dir() and (root / TERMS_NAME).is_file():
             paths.append(TERMS_NAME)

@@ -12,6 +12,8 @@ from papersearch.paper import Paper
 
 WIDTH = 160
 """Characters of an excerpt; Chinese ones count twice, as on a terminal."""
+LONGEST_LINE = 4000
+"""Characters of a line that are looked at: a paragraph of a person is shorter."""
 CLOSER_LOOKS = 12
 """Lines of a paper that are analysed in full to choose the one to show."""
 LONGEST_WORD = 24
@@ -94,6 +96,7 @@ def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
             best: tuple[int, str, str, int] | None = None
             marks_of_best: list[tuple[int, int]] = []
             for _, line, path, number in _candidates(paper, pattern, normalized=normalized):
+                line = _cropped(line, pattern)
                 marks = highlights(line, terms)
                 kinds = len({fold(line[start:end]) for start, end in marks})
                 if marks and (best is None or kinds > best[0]):
@@ -103,8 +106,17 @@ def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
     for section in paper.sections:
         for number, line in enumerate(section.text.split("\n"), section.line):
             if line.strip() and not line.lstrip().startswith("#") and not _FENCE.match(line):
-                return _cut(line, [], section.path, number)
+                return _cut(line[:LONGEST_LINE], [], section.path, number)
     return Excerpt("")
+
+
+def _cropped(line: str, pattern: re.Pattern[str]) -> str:
+    """A line of sane length: of a longer one the stretch from shortly before the first match."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    found = pattern.search(line)
+    start = max(0, found.start() - WIDTH) if found else 0
+    return ("…" if start else "") + line[start : start + LONGEST_LINE]
 
 
 def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Excerpt:
@@ -136,13 +148,21 @@ def _inside_word(line: str, at: int) -> bool:
 
 def _window(cells: Sequence[int], marks: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int, int]:
     """The stretch of WIDTH cells that holds most marks, with some text before the first of them."""
-    starts = [s for s, _ in marks] or [begin]
     best, best_start = -1, begin
-    for s in starts:
-        stop = _reach(cells, s, end, WIDTH * 3 // 4)
-        held = sum(e <= stop for b, e in marks if b >= s)
-        if held > best:
-            best, best_start = held, s
+    last = 0
+    used = 0
+    reach = begin
+    for first, (start, _) in enumerate(marks):
+        used = sum(cells[start:reach]) if reach > start else 0
+        reach = max(reach, start)
+        while reach < end and used + cells[reach] <= WIDTH * 3 // 4:
+            used += cells[reach]
+            reach += 1
+        last = max(last, first)
+        while last < len(marks) and marks[last][1] <= reach:
+            last += 1
+        if last - first > best:
+            best, best_start = last - first, start
     start = best_start
     lead = 0
     while start > begin and lead + cells[start - 1] <= WIDTH // 4:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.index.reader import FieldReader
@@ -17,7 +19,9 @@ MAX_EXPANSION = 512
 
 
 class Speller:
-    """Finds words of one field that are spelt nearly like another. Made once per snapshot; threads may share it."""
+    """Finds words of one field that are spelt nearly like another. Made once per snapshot; threads may share it.
+
+    A segment keeps the terms of its deleted documents: only words that a live document has are ever proposed."""
 
     def __init__(self, text: FieldReader) -> None:
         self._text = text
@@ -32,11 +36,12 @@ class Speller:
         if len(word) < SHORTEST_CORRECTED or not (word.isascii() and word.isalpha()):
             return []
         frequency = self._text.doc_frequency
-        longer = [t for t in self._text.terms(word) if len(t) <= len(word) + LONGEST_ENDING]
+        begin_so = (t for t in self._text.terms(word) if len(word) < len(t) <= len(word) + LONGEST_ENDING)
+        longer = [term for term in begin_so if frequency(term)]
         if longer:
             return sorted(longer, key=lambda t: (-frequency(t), t))[:MAX_CORRECTIONS]
         near = self.near(word, 1 if len(word) <= 5 else 2)
-        ranked = sorted((distance, term[0] != word[0], -frequency(term), term) for distance, term in near)
+        ranked = sorted((d, t[0] != word[0], -df, t) for d, t in near if t != word and (df := frequency(t)))
         return [row[3] for row in ranked if row[:2] == ranked[0][:2]][:MAX_CORRECTIONS]
 
     def near(self, word: str, limit: int) -> list[tuple[int, str]]:
@@ -57,9 +62,9 @@ class Speller:
         if not 2 <= len(run) <= LONGEST_RUN:
             return []
         near = [
-            (-self._text.doc_frequency(term), term)
+            (-df, term)
             for _, term in self._words(-len(run))
-            if sum(a != b for a, b in zip(term, run, strict=True)) == 1
+            if sum(a != b for a, b in zip(term, run, strict=True)) == 1 and (df := self._text.doc_frequency(term))
         ]
         return [term for _, term in sorted(near)][:MAX_CORRECTIONS]
 
@@ -94,7 +99,7 @@ def prefix_terms(text: FieldReader, prefix: str) -> list[str]:
         if len(terms) >= 8 * MAX_EXPANSION:
             break
     terms.sort(key=lambda t: (len(t), t))
-    return terms[:MAX_EXPANSION]
+    return list(islice((term for term in terms if text.doc_frequency(term)), MAX_EXPANSION))
 
 
 def fuzzy_terms(text: FieldReader, word: str, edits: int) -> list[str]:
@@ -107,7 +112,7 @@ def fuzzy_terms(text: FieldReader, word: str, edits: int) -> list[str]:
         if abs(len(term) - len(word)) <= limit and term[0].isalnum()
         if (distance := edit_distance(word, term, limit)) <= limit
     ]
-    return [term for _, term in sorted(near)[:MAX_EXPANSION]]
+    return list(islice((term for _, term in sorted(near) if text.doc_frequency(term)), MAX_EXPANSION))
 
 
 def edit_distance(a: str, b: str, limit: int) -> int:

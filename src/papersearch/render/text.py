@@ -111,7 +111,7 @@ def _explained(hit: Hit, screen: Screen, columns: int | None = None) -> list[str
     rows = []
     for value, about in parts:
         about = line(about)
-        spans = wrap(about, max(columns - digits - 2, 2)) if columns else [(0, len(about))]
+        spans = (wrap(about, max(columns - digits - 2, 2)) if columns else []) or [(0, len(about))]
         margins = [f"{value:>{digits}.3f}  ", *[" " * (digits + 2)] * (len(spans) - 1)]
         rows += [margin + about[start:end] for margin, (start, end) in zip(margins, spans, strict=True)]
     return [screen.paint("dim", row) for row in rows]
