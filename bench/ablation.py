@@ -146,9 +146,9 @@ def _values(name: str, values: Sequence[float], *places: ModuleType, rebuild: bo
 CONSTANTS = (
     *_values("K1", (0.8, 1.2, 1.6), scoring),
     *_values("B", (0.5, 0.75, 0.9), scoring),
-    *(Row(f"{name} boost", f"{b:g}", _boost(name, b), True) for name in ("title",) for b in (2.0, 3.0, 5.0)),
-    *(Row(f"{name} boost", f"{b:g}", _boost(name, b), True) for name in ("alias",) for b in (0.25, 0.5, 1.0, 2.0)),
-    *(Row(f"{name} boost", f"{b:g}", _boost(name, b), True) for name in ("category",) for b in (0.5, 1.0, 2.0)),
+    *(Row("title boost", f"{boost:g}", _boost("title", boost), rebuild=True) for boost in (1.0, 2.0, 3.0, 5.0)),
+    *(Row("alias boost", f"{boost:g}", _boost("alias", boost), rebuild=True) for boost in (0.25, 0.5, 1.0, 2.0)),
+    *(Row("category boost", f"{boost:g}", _boost("category", boost), rebuild=True) for boost in (0.5, 1.0, 2.0)),
     *_values("CONTEXT_BOOST", (0.1, 0.3, 1.0), documents, rebuild=True),
     *_values("PART_FACTOR", (0.25, 0.5, 1.0), tokens, rebuild=True),
     *_values("STEM_FACTOR", (0.8, 0.9, 1.0), ideas),
@@ -178,22 +178,22 @@ class Digest(NamedTuple):
 
     corpus: Path
     queries: list[JudgedQuery]
-    index: Path
+    folder: Path
 
     def judge(self, rebuild: bool = False) -> Evaluation:
         """Run all queries as the search is now."""
         with tempfile.TemporaryDirectory() as fresh:
-            folder = Path(fresh) if rebuild else self.index
+            folder = Path(fresh) if rebuild else self.folder
             with open_index(self.corpus, folder, refresh=rebuild) as index:
                 run, partial = run_queries(index, self.queries)
         return evaluate(self.queries, run, partial)
 
 
 @contextmanager
-def patched(row: Row) -> Iterator[None]:
-    """The search as the row has it. A name that is not there any more is an error."""
+def patched(*rows: Row) -> Iterator[None]:
+    """The search as the rows have it. A name that is not there any more is an error."""
     with ExitStack() as stack:
-        for place, name, value in row.patches:
+        for place, name, value in (patch for row in rows for patch in row.patches):
             stack.enter_context(mock.patch.object(place, name, value))
         yield
 
@@ -206,7 +206,7 @@ def opened(pairs: Sequence[tuple[Path, Path]]) -> Iterator[list[Digest]]:
             Digest(corpus, read_queries(queries), Path(folder, str(n))) for n, (corpus, queries) in enumerate(pairs)
         ]
         for digest in digests:
-            open_index(digest.corpus, digest.index).close()
+            open_index(digest.corpus, digest.folder).close()
         yield digests
 
 
@@ -258,10 +258,17 @@ def main() -> None:
     parser.add_argument("--constants", action="store_true", help="other values of the constants")
     parser.add_argument("--plot", type=Path, help="draw what is lost without each mechanism (.svg or .png)")
     options = parser.parse_args()
-    pairs = [(ROOT / "corpus", ROOT / "tests" / "eval" / "queries.jsonl"), *([tuple(options.also)] if options.also else [])]
-    rows = [row for row in (CONSTANTS if options.constants else MECHANISMS) if not options.only or row.name in options.only]
+    pairs = [
+        (ROOT / "corpus", ROOT / "tests" / "eval" / "queries.jsonl"),
+        *([tuple(options.also)] if options.also else []),
+    ]
+    rows = [
+        row for row in (CONSTANTS if options.constants else MECHANISMS) if not options.only or row.name in options.only
+    ]
     if not rows:
-        parser.error(f"no such row; there are {', '.join(dict.fromkeys(row.name for row in (*MECHANISMS, *CONSTANTS)))}")
+        parser.error(
+            f"no such row; there are {', '.join(dict.fromkeys(row.name for row in (*MECHANISMS, *CONSTANTS)))}"
+        )
     losses: list[tuple[str, list[float]]] = []
     with opened(pairs) as digests:
         bases = [digest.judge() for digest in digests]

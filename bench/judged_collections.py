@@ -1,11 +1,11 @@
 """Ranking figures on public judged collections, beside bm25s in the same run, with our time per query.
 
-python bench/judged_collections.py FOLDER [--only scifact] [--sample 100] [--misses 20]
+python bench/judged_collections.py FOLDER [--only scifact] [--sample 100] [--misses 20] [--without glossary]
 
 FOLDER holds a folder per collection: corpus.jsonl (id, title, text), queries.jsonl (id, text), qrels.tsv (query-id,
 corpus-id, score). Collections that are not there are passed over. bm25s runs as its README shows it: Lucene's formula,
 its own English stop words and PyStemmer's English stemmer, the one that we use. Needs the `bench` extra for the peer;
-without it only our figures are printed.
+without it only our figures are printed. `--without` switches a mechanism off (bench/ablation.py names them).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ablation import MECHANISMS, patched
+from papersearch import api
 from papersearch.analysis.words import jieba_words
 from papersearch.evaluation import JudgedQuery, evaluate, measure
 from papersearch.index.documents import to_document
@@ -86,7 +88,7 @@ def build(documents: Sequence[Text], folder: str) -> None:
 def our_search(folder: str) -> Searching:
     """Search in an index folder; ties go by the order of the documents."""
     snapshot = open_snapshot(folder)
-    searcher = IndexSearcher(snapshot, lambda doc: (doc,))
+    searcher = IndexSearcher(snapshot, lambda doc: (doc,), lambda: api.shipped_in(folder))
 
     def search(text: str) -> list[str]:
         answer = searcher.search(Request(parse_query(text), limit=DEPTH))
@@ -152,6 +154,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=NAMES, action="append", help="leave the other collections out")
     parser.add_argument("--sample", type=int, metavar="N", help="so many queries of each collection, always the same")
+    parser.add_argument("--without", choices=[row.name for row in MECHANISMS], metavar="NAME", help="switch it off")
     parser.add_argument("--misses", type=int, default=0, metavar="N", help="print so many queries not ranked ideally")
     options = parser.parse_args()
     rows: list[list[str]] = []
@@ -163,7 +166,7 @@ def main() -> None:
         if options.sample and options.sample < len(collection.queries):
             chosen = random.Random(SEED).sample(collection.queries, options.sample)
             collection = collection._replace(queries=chosen)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, patched(*(r for r in MECHANISMS if r.name == options.without)):
             build(collection.documents, folder)
             ranked, took = run(our_search(folder), collection.queries)
         rows.append(row(f"{name}: papersearch", collection.queries, ranked, took))

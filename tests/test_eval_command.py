@@ -72,7 +72,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def write(file: Path, *queries: dict[str, Any]) -> None:
-    file.write_text("".join(json.dumps(query, ensure_ascii=False) + "\n" for query in queries), encoding="utf-8")
+    file.write_text("".join(json.dumps(query) + "\n" for query in queries), encoding="utf-8")
 
 
 def test_measures_are_told_per_class(folder: Path, run: Run) -> None:
@@ -83,7 +83,7 @@ def test_measures_are_told_per_class(folder: Path, run: Run) -> None:
     assert rows["topic"][1:] == ["2", "0.500", "0.500", "0.500", "0.500"]
     assert rows["all"][1:] == ["1", "1.000", "1.000", "1.000", "1.000"]
     assert rows["all positive"][2:] == ["3", "0.667", "0.667", "0.667", "0.667"]
-    assert rows["none"] == "none 2 empty 0.50 empty or marked partial 0.50".split()
+    assert rows["none"] == ["none", "2", "empty", "0.50", "empty", "or", "marked", "partial", "0.50"]
 
 
 def test_json_has_the_same_figures(folder: Path, run: Run) -> None:
@@ -149,21 +149,22 @@ def test_a_file_without_queries_is_told(content: bytes | None, folder: Path, run
     assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_queries_may_come_through_a_pipe(folder: Path) -> None:
-    """A pipe can be read once: the name of the line is lost, the error is not."""
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
+def test_queries_may_come_through_a_pipe() -> None:
+    """A pipe can be read once: the number of the line is lost, what is wrong with it is not."""
 
-    def piped(row: dict[str, Any]) -> Path:
+    def load(row: dict[str, Any]) -> list[JudgedQuery]:
         reading, writing = os.pipe()
-        os.write(writing, json.dumps(row).encode())
-        os.close(writing)
-        return Path(f"/dev/fd/{reading}")
+        try:
+            os.write(writing, json.dumps(row).encode())
+            os.close(writing)
+            return load_queries(Path(f"/dev/fd/{reading}"))
+        finally:
+            os.close(reading)
 
-    if not Path("/dev/fd").exists():
-        pytest.skip("needs /dev/fd")
-    assert [query.id for query in load_queries(piped(QUERIES[0]))] == ["q1"]
+    assert [query.id for query in load(QUERIES[0])] == ["q1"]
     with pytest.raises(UsageError, match=r"^/dev/fd/\d+: no filter 'x'"):
-        load_queries(piped({**QUERIES[0], "filters": {"x": "y"}}))
+        load({**QUERIES[0], "filters": {"x": "y"}})
 
 
 def test_wrong_use(folder: Path, run: Run) -> None:
@@ -209,7 +210,7 @@ def test_last_build_answers_if_asked_to(folder: Path, run: Run) -> None:
 def test_running_queries_is_a_search_each(folder: Path) -> None:
     queries = [
         JudgedQuery("whole", "c", "congestion delay", {}, {"Congestion by delay": 2}),
-        JudgedQuery("part", "c", "congestion photosynthesis", {}, {"Lost": 1, "Congestion by loss": 2}),
+        JudgedQuery("part", "c", "congestion delay photosynthesis", {}, {"Lost": 1, "Congestion by loss": 2}),
         JudgedQuery("nothing", "c", "photosynthesis"),
         JudgedQuery("one", "c", "signal", {}, {"Lost": 2}),
     ]
@@ -217,7 +218,7 @@ def test_running_queries_is_a_search_each(folder: Path) -> None:
         ranked, partial = run_queries(index, queries, limit=1)
         assert ranked == {q.id: [hit.paper.title for hit in index.search(q.text, limit=1)] for q in queries}
         assert unknown_titles(index, queries) == ["Lost"]
-    assert ranked["whole"] == ["Congestion by delay"]
+    assert ranked["whole"] == ranked["part"] == ["Congestion by delay"]
     assert ranked["nothing"] == []
     assert len(ranked["one"]) == 1
-    assert partial == (["part"] if ranked["part"] else [])
+    assert partial == ["part"]

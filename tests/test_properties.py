@@ -151,7 +151,7 @@ def test_named_corpora_lose_nothing_and_count_nothing_twice(corpus: Path) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=1500)
+@settings(max_examples=400)
 @given(corpora)
 def test_many_more_corpora(files: dict[str, str]) -> None:
     with folder() as root:
@@ -243,7 +243,7 @@ def test_an_updated_index_is_the_same_as_a_new_one(
 
 
 @pytest.mark.slow
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(small_notes, steps, st.lists(queries, max_size=5))
 def test_many_more_sequences(first: str, sequence: list[tuple[str, str, str]], texts: list[str]) -> None:
     run_steps(first, sequence, texts)

@@ -354,21 +354,17 @@ class _Finder:
             elif known or len(piece) == 1:
                 self.add(self.chinese(piece, alone=run == piece), piece, cjk=True, joined=i > 0)
             else:
-                before = pieces[i - 1][0] if i else ""
-                after = pieces[i + 1][0] if i + 1 < len(pieces) else ""
-                self.add(self.unknown(piece, before, after), piece, cjk=True, joined=i > 0)
+                self.add(self.unknown(piece), piece, cjk=True, joined=i > 0)
         stop = len(self.found.ideas)
         if len(pieces) > 1 and stop > start:
             self.span(start, stop, [Group((gram_form(run),))])
 
-    def unknown(self, run: str, before: str, after: str) -> Idea:
-        """Characters that are no words anywhere: found as they stand, or as a word with one character wrong, if that
-        word stands beside the words that the query has before or after it."""
+    def unknown(self, run: str) -> Idea:
+        """Characters that are no words anywhere: found as they stand, or as a word that sounds the same."""
         groups = [Group((gram_form(run),), GRAM_FACTOR)]
         if not self.together(run):
             for term in self.vocabulary.corrections(run):
-                if (before and self.together(before + term)) or (after and self.together(term + after)):
-                    groups += corrected(self.chinese(term), term)
+                groups += corrected(self.chinese(term), term)
         return Idea(run, tuple(groups), size=max(1.0, len(run) / 2), known=False)
 
     def together(self, run: str) -> bool:

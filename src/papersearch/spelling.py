@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from papersearch.analysis.normalize import fold, is_cjk
+from papersearch.analysis.sounds import sound_alike
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.index.reader import FieldReader
 
@@ -29,7 +30,7 @@ class Speller:
 
     def corrections(self, word: str) -> list[str]:
         """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
-        a few edits away. A run of Chinese may have one character wrong. Short words are never corrected: too many
+        a few edits away; of a run of Chinese, words that sound the same. Short words are never corrected: too many
         real names lie one letter apart."""
         if is_cjk(word):
             return self._near_run(word)
@@ -58,15 +59,18 @@ class Speller:
         return found
 
     def _near_run(self, run: str) -> list[str]:
-        """Chinese words of the index that differ from the run in one character."""
-        if not 2 <= len(run) <= LONGEST_RUN:
-            return []
-        near = [
-            (-df, term)
-            for _, term in self._words(-len(run))
-            if sum(a != b for a, b in zip(term, run, strict=True)) == 1 and (df := self._text.doc_frequency(term))
-        ]
-        return [term for _, term in sorted(near)][:MAX_CORRECTIONS]
+        """The run with the longest part of it that can be replaced by a word of the index that sounds the same."""
+        for size in range(min(len(run), LONGEST_RUN), 1, -1):
+            found = [
+                (-df, run[:start] + term + run[start + size :])
+                for start in range(len(run) - size + 1)
+                for _, term in self._words(-size)
+                if sound_alike(term, part := run[start : start + size]) and term != part
+                if (df := self._text.doc_frequency(term))
+            ]
+            if found:
+                return [corrected for _, corrected in sorted(found)][:MAX_CORRECTIONS]
+        return []
 
     def _words(self, size: int) -> list[tuple[int, str]]:
         """(letters as bits, word) of words with so many letters; of Chinese words where `size` is negative."""
