@@ -23,7 +23,11 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python bench/all.py
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/dictionary.py
+	$(BIN)/python bench/relevance.py corpus tests/eval/queries.jsonl
+	$(BIN)/python bench/peers.py
+	$(BIN)/python bench/judged_collections.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

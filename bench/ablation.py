@@ -100,7 +100,11 @@ def _shares(some: float, below: float, full_share_ideas: int) -> tuple[Patch, ..
 
 
 MECHANISMS = (
-    Row("glossary", "no other names, in either language", _at(lambda _: glossary.Glossary(()), "shipped_in", api)),
+    Row(
+        "glossary",
+        "no other names, in either language",
+        _at(lambda _: glossary.Glossary(()), "shipped_in", api, glossary),
+    ),
     Row(
         "character pairs",
         "Chinese is found by words of the dictionary alone",

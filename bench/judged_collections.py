@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ablation import MECHANISMS, patched
-from papersearch import api
+from papersearch import glossary
 from papersearch.analysis.words import jieba_words
 from papersearch.evaluation import JudgedQuery, evaluate, measure
 from papersearch.index.documents import to_document
@@ -88,7 +88,7 @@ def build(documents: Sequence[Text], folder: str) -> None:
 def our_search(folder: str) -> Searching:
     """Search in an index folder; ties go by the order of the documents."""
     snapshot = open_snapshot(folder)
-    searcher = IndexSearcher(snapshot, lambda doc: (doc,), lambda: api.shipped_in(folder))
+    searcher = IndexSearcher(snapshot, lambda doc: (doc,), lambda: glossary.shipped_in(folder))
 
     def search(text: str) -> list[str]:
         answer = searcher.search(Request(parse_query(text), limit=DEPTH))

@@ -14,6 +14,8 @@ LONGEST_ENDING = 6
 """Letters that a word of the index may have more than an unknown word which it begins with."""
 LONGEST_RUN = 4
 """Characters of a Chinese word that is corrected."""
+LONGEST_CORRECTED_RUN = 8
+"""Characters of an unknown run in which a slip is looked for."""
 MAX_CORRECTIONS = 3
 MAX_EXPANSION = 512
 """Terms that a prefix or a fuzzy word may stand for; the shortest (prefix) or nearest come first."""
@@ -60,6 +62,8 @@ class Speller:
 
     def _near_run(self, run: str) -> list[str]:
         """The run with the longest part of it that can be replaced by a word of the index that sounds the same."""
+        if len(run) > LONGEST_CORRECTED_RUN:
+            return []
         for size in range(min(len(run), LONGEST_RUN), 1, -1):
             found = [
                 (-df, run[:start] + term + run[start + size :])
