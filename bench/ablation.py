@@ -6,9 +6,10 @@ python bench/ablation.py --only glossary --only stems    these rows alone
 python bench/ablation.py --plot docs/img/ablation.svg    also a plot (needs matplotlib, in the `bench` extra)
 python bench/ablation.py --constants                     other values of the constants instead of mechanisms
 
-For each digest: nDCG@10 over all queries with an answer, its change, and the class of queries that loses most; quiet
-is the share of the queries without an answer that got none, or one marked as partial. Mechanisms of the analysis are
-switched off in the index as well as in the query: the index is built anew for them.
+For each digest: nDCG@10 over all queries with an answer, its change, and the class of queries that loses most. Of the
+topics in foreign_topics.txt: silent is the share that gets no answer, wrong the share that is answered as if the digest
+held it; the others are answered by a part of their words, and marked so. Mechanisms of the analysis are switched off in
+the index as well as in the query: the index is built anew for them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -28,6 +30,7 @@ from papersearch.evaluation import Evaluation, JudgedQuery, evaluate, read_queri
 from papersearch.fields import FIELDS, TABLE, TEXT
 from papersearch.index import documents
 from papersearch.judging import run_queries
+from plots import bars
 from timing import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,10 +133,12 @@ MECHANISMS = (
     ),
     Row("initials", "`DSI` is looked for as written", _at(lambda *_, **__: False, "may_be_initials", ideas._Finder)),
     Row("corrections", "slips are looked for as written", _at(_none, "corrections", spelling.Speller)),
+    Row("sounds", "Chinese slips are looked for as written", _at(lambda *_: False, "sound_alike", spelling)),
     Row("stop words", "function and question words count like others", _at(frozenset(), "STOP_WORDS", ideas)),
     Row("spans", "neighbours are never one idea", _at(_no_span, "span", ideas._Finder)),
     Row("concepts", "the words of a name may stand anywhere", _at(_loose_span, "span", ideas._Finder)),
     Row("nearness", "it does not matter how far apart ideas stand", _at(0.0, "NEAR_BONUS", search)),
+    Row("title bonus", "long notes may drown a title", _at(0.0, "TITLE_BONUS", search)),
     Row("partial answers", "every idea must match", _shares(1.0, 1.0, NEVER)),
     Row("least share", "whatever matches anything is an answer", _shares(0.0, 0.0, NEVER)),
     Row("length of queries", "a question needs as large a share as two words", _at(NEVER, "FULL_SHARE_IDEAS", search)),
@@ -165,6 +170,7 @@ CONSTANTS = (
     *_values("SINGLE_CHARACTER", (0.25, 0.5, 1.0), ideas),
     *_values("SPAN_BONUS", (0.0, 0.3, 0.6), search),
     *_values("NEAR_BONUS", (0.0, 0.25, 0.5, 1.0), search),
+    *_values("TITLE_BONUS", (0.0, 0.1, 0.3), search),
     *_values("NEAR_WORDS", (1, 4, 8), search, occurrences),
     *_values("SOME_SHARE", (0.3, 0.35, 0.4, 0.45, 0.6), search),
     *_values("BELOW_SHARE", (0.15, 0.3, 0.45), search),
@@ -177,6 +183,21 @@ CONSTANTS = (
 # ---- Runs
 
 
+class Outcome(NamedTuple):
+    """What a variant of the search makes of a digest's queries and of topics that it does not treat."""
+
+    judged: Evaluation
+    silent: float
+    wrong: float
+
+
+@cache
+def foreign_topics() -> list[str]:
+    """Topics of the file beside this one."""
+    lines = Path(__file__).with_name("foreign_topics.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 class Digest(NamedTuple):
     """A digest with judged queries, and the index of it with everything switched on."""
 
@@ -184,13 +205,15 @@ class Digest(NamedTuple):
     queries: list[JudgedQuery]
     folder: Path
 
-    def judge(self, rebuild: bool = False) -> Evaluation:
+    def judge(self, rebuild: bool = False) -> Outcome:
         """Run all queries as the search is now."""
         with tempfile.TemporaryDirectory() as fresh:
             folder = Path(fresh) if rebuild else self.folder
             with open_index(self.corpus, folder, refresh=rebuild) as index:
                 run, partial = run_queries(index, self.queries)
-        return evaluate(self.queries, run, partial)
+                stages = [index.search(topic, limit=1).stage for topic in foreign_topics()]
+        silent, wrong = (sum(stage == s for stage in stages) / len(stages) for s in ("none", "all"))
+        return Outcome(evaluate(self.queries, run, partial), silent, wrong)
 
 
 @contextmanager
@@ -214,45 +237,18 @@ def opened(pairs: Sequence[tuple[Path, Path]]) -> Iterator[list[Digest]]:
         yield digests
 
 
-def quiet(evaluation: Evaluation) -> float:
-    """Share of the queries without an answer that got none, or one marked as partial."""
-    rows = evaluation.unanswerable.values()
-    return sum(n * share for n, _, share in rows) / (sum(n for n, _, _ in rows) or 1)
-
-
 def change(figure: float, base: float) -> str:
     """A difference with its sign, a dot for none."""
     return f"{figure - base:+.3f}" if abs(figure - base) >= SHOWN else "·"
 
 
-def cells(found: Evaluation, base: Evaluation) -> list[str]:
+def cells(found: Outcome, base: Outcome) -> list[str]:
     """Figures of a variant beside those of the search as it is."""
-    losses = {name: found.classes[name].ndcg - means.ndcg for name, means in base.classes.items()}
+    ndcg, before = found.judged.overall.ndcg, base.judged.overall.ndcg
+    losses = {name: found.judged.classes[name].ndcg - means.ndcg for name, means in base.judged.classes.items()}
     worst = min(losses, key=lambda name: losses[name])
     falls = f"{worst} {losses[worst]:+.2f}" if losses[worst] <= -SHOWN else "·"
-    return [f"{found.overall.ndcg:.3f}", change(found.overall.ndcg, base.overall.ndcg), falls, f"{quiet(found):.2f}"]
-
-
-def plot(path: Path, losses: Sequence[tuple[str, list[float]]], names: Sequence[str]) -> None:
-    """Bars of what is lost without each mechanism, most on top."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "papersearch"
-    from matplotlib import pyplot
-
-    ranked = sorted(losses, key=lambda row: max(row[1]))
-    figure, axes = pyplot.subplots(figsize=(7.5, 0.36 * len(ranked) + 1.2), layout="constrained")
-    height = 0.8 / len(names)
-    for n, name in enumerate(names):
-        places = [at + 0.4 - (n + 0.5) * height for at in range(len(ranked))]
-        axes.barh(places, [row[1][n] for row in ranked], height, label=name)
-    axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("nDCG@10 lost without it")
-    axes.legend(loc="lower right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return [f"{ndcg:.3f}", change(ndcg, before), falls, f"{found.silent:.2f}", f"{found.wrong:.2f}"]
 
 
 def main() -> None:
@@ -281,10 +277,15 @@ def main() -> None:
             with patched(row):
                 found = [digest.judge(row.rebuild) for digest in digests]
             lines.append([row.name, row.instead, *(c for f, b in zip(found, bases, strict=True) for c in cells(f, b))])
-            losses.append((row.name, [b.overall.ndcg - f.overall.ndcg for f, b in zip(found, bases, strict=True)]))
-    print(table(["without", "then", *["nDCG@10", "change", "most in", "quiet"] * len(digests)], lines))
+            losses.append(
+                (row.name, [b.judged.overall.ndcg - f.judged.overall.ndcg for f, b in zip(found, bases, strict=True)])
+            )
+    print(table(["without", "then", *["nDCG@10", "change", "most in", "silent", "wrong"] * len(digests)], lines))
     if options.plot:
-        plot(options.plot, losses, ["shipped digest", "second digest"][: len(digests)])
+        losses.sort(key=lambda row: -max(row[1]))
+        names = ["shipped digest", "another digest"][: len(digests)]
+        series = {name: [values[n] for _, values in losses] for n, name in enumerate(names)}
+        bars(options.plot, [name for name, _ in losses], series, "nDCG@10 lost without it")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 python bench/peers.py                            over the shipped digest and its judged queries
 python bench/peers.py DIGEST QUERIES.jsonl       over another one
+python bench/peers.py --plot docs/img/peers.svg  also a plot (needs matplotlib, in the `bench` extra)
 
 All of them get the same papers as we parse them (title, category, aliases, notes with companion notes) and the same
 queries; filters are applied for them.
@@ -29,6 +30,7 @@ from papersearch import Index, open_index
 from papersearch.evaluation import DEPTH, Evaluation, JudgedQuery, evaluate, read_queries
 from papersearch.judging import run_queries
 from papersearch.paper import Paper
+from plots import bars
 from timing import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -173,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, nargs="?", default=ROOT / "corpus")
     parser.add_argument("queries", type=Path, nargs="?", default=ROOT / "tests" / "eval" / "queries.jsonl")
+    parser.add_argument("--plot", type=Path, help="draw the classes side by side (.svg or .png)")
     options = parser.parse_args()
     queries = read_queries(options.queries)
     with tempfile.TemporaryDirectory() as name, open_index(options.corpus, Path(name, "ours")) as index:
@@ -189,6 +192,10 @@ def main() -> None:
                 continue
             evaluations[peer] = evaluate(queries, run_peer(search, index, papers, queries))
     print(side_by_side(evaluations))
+    if options.plot:
+        classes = list(evaluations["papersearch"].classes)
+        series = {name: [*(e.classes[c].ndcg for c in classes), e.overall.ndcg] for name, e in evaluations.items()}
+        bars(options.plot, [*classes, "all positive"], series, "nDCG@10")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
 import papersearch
-from corpora import MIXED, copy_glossary, index_of, write_notes
+from corpora import MIXED, SHIPPED, copy_glossary, index_of, write_notes
 from papersearch import Index, UsageError, open_index
 from papersearch.api import build_index, index_status
 from papersearch.errors import CorpusError, IndexBusyError, IndexDamagedError, IndexMissingError
@@ -129,6 +131,24 @@ def test_a_damaged_index_is_built_anew_and_says_so(corpus: Path, tmp_path: Path)
         assert any("anew" in notice for notice in index.notices)
 
 
+@pytest.mark.parametrize("extension", ["doc", "inv"])
+def test_damage_inside_a_file_is_mended_or_told(corpus: Path, tmp_path: Path, extension: str) -> None:
+    """Wherever it lies and whenever it is found: the answer is right, or an error says that the index is damaged."""
+    open_index(corpus, tmp_path / "sound").close()
+    (name,) = [path.name for path in (tmp_path / "sound").iterdir() if path.suffix == f".{extension}"]
+    sound = (tmp_path / "sound" / name).read_bytes()
+    told = 0
+    for n, at in enumerate(range(0, len(sound), max(1, len(sound) // 25))):
+        folder = tmp_path / f"index{n}"
+        shutil.copytree(tmp_path / "sound", folder)
+        (folder / name).write_bytes(sound[:at] + bytes([sound[at] ^ 0xFF]) + sound[at + 1 :])
+        with open_index(corpus, folder) as index:
+            assert titles(index, "zebras") == ["One"]
+            assert [paper.title for paper in index.papers()] == ["One: First", "Two"]
+            told += bool(index.notices)
+    assert told > 0
+
+
 def test_another_analysis_means_another_build(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_index(corpus, tmp_path / "index").close()
     monkeypatch.setattr("papersearch.analysis.ANALYSIS", 10_000)
@@ -237,6 +257,43 @@ def test_facets_are_written_as_most_notes_write_them(index: Index) -> None:
     assert index.search("后门", facets=["year"], limit=0).facets == {"year": [("2019", 2)]}
     with pytest.raises(UsageError, match="colour"):
         index.facets(["colour"])
+
+
+EXPLAINED = [
+    "检测", "graph search", "后门攻击 检测", '"内积" 图', "tranformers", "召回率 三角不等式 贪心 显存", "lite infer 2", "title:graph compilers",
+    "a OR 图", "编译器 优化 year:2020", "end-to-end 训练", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", EXPLAINED)
+def test_the_parts_of_a_score_add_up_to_it(index: Index, query: str) -> None:
+    plain, explained = index.search(query, limit=None), index.search(query, limit=None, explain=True)
+    assert [(h.paper.id, h.score, h.stage) for h in plain] == [(h.paper.id, h.score, h.stage) for h in explained]
+    assert all(hit.explanation == () for hit in plain)
+    for hit in explained:
+        assert sum(part.value for part in hit.explanation) == pytest.approx(hit.score, abs=1e-5)
+        assert bool(hit.explanation) == (hit.score > 0)
+        assert all(part.name for part in hit.explanation)
+
+
+def test_similar_papers_are_of_one_kind() -> None:
+    with open_index(SHIPPED, index_of(SHIPPED)) as index:
+        by_name = {re.split(r"[:\s]", paper.title)[0]: paper for paper in index.papers()}
+        for one, other in [("LightSeq", "LightSeq2"), ("LayoutLMv2", "LayoutLMv3"), ("YOLOv6", "YOLOv7")]:
+            assert index.similar(by_name[one].id, limit=1).hits[0].paper == by_name[other]
+        near = index.similar(by_name["Latent"].id[:7], limit=3)
+        assert {hit.paper.category for hit in near} == {by_name["Latent"].category}
+
+
+def test_a_paper_is_not_similar_to_itself(index: Index) -> None:
+    for paper in index.papers():
+        results = index.similar(paper.id, limit=None)
+        assert paper not in [hit.paper for hit in results]
+        scores = [hit.score for hit in results]
+        assert scores == sorted(scores, reverse=True) and all(score > 0 for score in scores)
+        assert [hit.rank for hit in results] == list(range(1, len(results) + 1))
+    with pytest.raises(UsageError, match="no paper"):
+        index.similar("zzzzzzzz")
 
 
 # ---- papers by id

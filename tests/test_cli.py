@@ -723,6 +723,7 @@ def test_open_starts_the_editor_at_the_line(
     arguments = editor("nvim")
     plain = id_of("plain", run)
     monkeypatch.setenv("EDITOR", "nvim -c 'set nu; $(touch x)' --")
+    monkeypatch.setenv("VISUAL", "no-such-editor")
     done = run("open", plain)
     assert (done.code, done.out, done.err) == (0, "", "")
     assert arguments() == ["-c", "set nu; $(touch x)", "--", "+12", str(linked)]

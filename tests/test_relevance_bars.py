@@ -31,7 +31,7 @@ FLOORS = {
     "zh_topic": 0.92,
     "zh_segment": 0.92,
     "mixed": 0.95,
-    "nl_question": 0.88,
+    "nl_question": 0.87,
     "crosslingual": 0.85,
     "typo": 0.95,
     "var_trad": 0.93,

@@ -20,7 +20,7 @@ from papersearch.occurrences import boost_at
 from papersearch.paper import Paper, Section
 from papersearch.query import parse_query
 from papersearch.scoring import K1, B, idf, saturation
-from papersearch.search import Answer, Request
+from papersearch.search import TITLE_BONUS, Answer, Request
 from papersearch.spelling import edit_distance
 
 Ask = Callable[[str], list[tuple[str, float]]]
@@ -73,8 +73,9 @@ def test_the_score_of_one_word_is_bm25_over_the_boosted_field() -> None:
     engine = engine_of(paper("zebra", "ax bx cx"), paper("yak", "ax"), paper("gnu", "zebra zebra"))
     got = {engine.paper(f.doc).title: f.score for f in answer(engine, "zebra").found}
     average = (4 + 2 + 3) / 3
+    in_title = idf(2, 3) * saturation(FIELDS["title"].boost, 4, average)
     assert got == {
-        "zebra": pytest.approx(idf(2, 3) * saturation(FIELDS["title"].boost, 4, average)),
+        "zebra": pytest.approx(in_title + TITLE_BONUS * min(in_title, idf(2, 3))),
         "gnu": pytest.approx(idf(2, 3) * saturation(2, 3, average)),
     }
 
@@ -105,6 +106,24 @@ def test_a_rare_word_counts_more_than_a_common_one() -> None:
     engine = engine_of(paper("rare", "about zebras alone"), *common)
     scores = {engine.paper(f.doc).title: f.score for f in answer(engine, "zebras OR yaks").found}
     assert max(scores, key=lambda title: scores[title]) == "rare"
+
+
+def test_the_better_of_two_alternatives_counts() -> None:
+    engine = engine_of(paper("A", "zebra zebra yak"), paper("B", "yak"), *FILLER)
+
+    def score(text: str) -> float:
+        return max((f.score for f in answer(engine, text).found if engine.paper(f.doc).title == "A"), default=0.0)
+
+    assert score("zebra OR yak") == score("yak OR zebra") == score("zebra") > score("yak") > 0
+
+
+def test_venue_and_aliases_do_not_make_a_paper_longer() -> None:
+    """They are searched, but a paper with a long list of organisations is not held to say less of its subject."""
+    bare = paper("bare", "zebra walks")
+    dressed = paper("dressed", "zebra walks", aliases=("Alias One",), context=("Some Venue", "Org One", "Org Two"))
+    engine = engine_of(bare, dressed, *FILLER)
+    assert len({f.score for f in answer(engine, "zebra").found}) == 1
+    assert ranked(engine, "org two") == ["dressed"]
 
 
 def test_repeating_a_document_far_away_changes_no_order() -> None:

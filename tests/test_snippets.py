@@ -39,6 +39,7 @@ def marked(cut: Excerpt) -> list[str]:
         ("機器學習", ["机器"], ["機器"]),
         ("Möbius 变换", ["mobius"], ["Möbius"]),
         ("Mo\u0308bius", ["mobius"], ["Mo\u0308bius"]),
+        ("a cafe\u0301 here", ["cafe"], ["cafe\u0301"]),
         ("4\\*4 的分块", ["4*4"], ["4\\*4"]),
         ("ＧＰＵ 上", ["gpu"], ["ＧＰＵ"]),
         ("zebrafish", ["zebra"], []),

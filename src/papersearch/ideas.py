@@ -365,7 +365,7 @@ class _Finder:
         if not self.together(run):
             for term in self.vocabulary.corrections(run):
                 groups += corrected(self.chinese(term), term)
-        return Idea(run, tuple(groups), size=max(1.0, len(run) / 2), known=False)
+        return Idea(run, tuple(groups), known=False)
 
     def together(self, run: str) -> bool:
         """Whether every two neighbours of the run are neighbours somewhere."""

@@ -11,7 +11,7 @@ from math import log
 
 K1 = 1.2
 """How soon further occurrences stop counting."""
-B = 0.75
+B = 0.3
 """How much a long text is held against its words: 0 not at all, 1 in full."""
 
 

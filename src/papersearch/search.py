@@ -39,8 +39,10 @@ SPAN_BONUS = 0.3
 NEAR_BONUS = 0.5
 """What two ideas that stand side by side add, as a part of what the lesser one is worth; less with every word
 between."""
-NEAR_CANDIDATES = 200
-"""How many documents are looked at for nearness: the best ones without it."""
+TITLE_BONUS = 0.1
+"""What an idea in the title adds, as a part of what it is worth."""
+PLACE_CANDIDATES = 200
+"""How many documents are looked at for where their words stand: the best ones without that."""
 SIMILAR_TERMS = 30
 """Words of a paper by which papers like it are looked for: those of the highest tf-idf."""
 VERBOSE_IDEAS = 4
@@ -173,7 +175,7 @@ class IndexSearcher:
             exact, partial = dict.fromkeys(docs, 0.0), {}
         if request.strict:
             partial = {}
-        near = self._add_nearness(matchers, exact, partial)
+        near = self._add_places(matchers, exact, partial)
         for matcher in required:
             for scores in (exact, partial):
                 for doc in scores:
@@ -333,7 +335,9 @@ class IndexSearcher:
                 if score > scores.get(doc, 0.0):
                     scores[doc] = score
         forms = tuple(form for group in idea.groups for form in group.forms)
-        weight = idea.size * idf(len(scores), self.documents)
+        # What is nowhere weighs as much as the rarest word there is: more would silence every answer to a query with
+        # one word that the digest writes otherwise.
+        weight = idea.size * idf(max(1, len(scores)), self.documents)
         spellings = {term: docs - as_written for term, docs in spellings.items() if docs - as_written}
         return Matcher(idea.text, scores, weight, forms, zone, spellings, idea)
 
@@ -486,32 +490,37 @@ class IndexSearcher:
         found = self._sorted(found, "score", ranked=True)
         return Answer("all" if found else "none", len(found), found[:limit], matchers=matchers)
 
-    # ---- nearness
+    # ---- places
 
-    def _add_nearness(self, matchers: Sequence[Matcher], *tiers: Scores) -> dict[int, list[Part]]:
-        """Raise the scores of documents in which ideas that are neighbours in the query are neighbours too, in
-        whatever form or language they are written. Returns what was added."""
+    def _add_places(self, matchers: Sequence[Matcher], *tiers: Scores) -> dict[int, list[Part]]:
+        """Raise the scores of the best documents for where their words stand: in the title, which a long companion
+        note must not drown, and next to each other where they do so in the query, in whatever form or language they
+        are written. Returns what was added."""
         added: dict[int, list[Part]] = {}
-        pairs = [(a, b) for a, b in pairwise(matchers) if a.scores and b.scores]
-        if not pairs:
-            return added
+
+        def add(scores: Scores, doc: int, name: str, value: float, note: str) -> None:
+            scores[doc] += value
+            added.setdefault(doc, []).append(Part(name, value, note))
+
+        title_end = FIELDS["title"].zone[1]
+        found = [matcher for matcher in matchers if matcher.scores]
         for scores in tiers:
-            candidates = sorted(scores, key=lambda doc: (-scores[doc], doc))[:NEAR_CANDIDATES]
+            candidates = sorted(scores, key=lambda doc: (-scores[doc], doc))[:PLACE_CANDIDATES]
             docs = set(candidates)
-            places: dict[int, dict[int, list[tuple[int, int]]]] = {}
-            for a, b in pairs:
-                for matcher in (a, b):
-                    if id(matcher) not in places:
-                        places[id(matcher)] = self.occurrences.stretches(matcher.forms, docs)
-                left, right = places[id(a)], places[id(b)]
+            places = {id(matcher): self.occurrences.stretches(matcher.forms, docs) for matcher in found}
+            for matcher in found:
+                for doc, stretches in places[id(matcher)].items():
+                    if doc in docs and stretches[0][0] < title_end:
+                        value = TITLE_BONUS * min(matcher.weight, matcher.scores.get(doc, 0.0))
+                        add(scores, doc, f"title {matcher.text}", value, "in the title")
+            for a, b in pairwise(matchers):
+                left, right = places.get(id(a), {}), places.get(id(b), {})
                 for doc in docs.intersection(left, right):
                     distance = distance_between(left[doc], right[doc])
                     if distance <= NEAR_WORDS:
                         worth = min(a.scores.get(doc, 0.0), b.scores.get(doc, 0.0))
-                        value = NEAR_BONUS * worth / (1 + distance)
-                        scores[doc] += value
                         note = f"{distance} apart" if distance else "side by side"
-                        added.setdefault(doc, []).append(Part(f"near {a.text} {b.text}", value, note))
+                        add(scores, doc, f"near {a.text} {b.text}", NEAR_BONUS * worth / (1 + distance), note)
         return added
 
     def _prefix_forms(self, text: str) -> tuple[Form, ...]:
