@@ -137,7 +137,7 @@ def test_the_table_has_a_line_for_each_class() -> None:
 
 def test_queries_are_read_from_lines(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
-    row = {"id": 1, "class": "c", "q": "词", "filters": {"year": 2020}, "rel": {"A": 2, "B": 0, "C": "1"}, "more": 1}
+    row = {"id": 1, "class": "c", "q": "词", "filters": {"year": 2020}, "rel": {"A": 2, "B": 0, "C": 1}, "more": 1}
     path.write_text("\ufeff" + json.dumps(row, ensure_ascii=False) + "\n\n" + '{"id":"2","q":"x"}', encoding="utf-8")
     assert read_queries(path) == [
         JudgedQuery("1", "c", "词", {"year": "2020"}, {"A": 2, "C": 1}),

@@ -54,10 +54,11 @@ def test_idf_by_hand() -> None:
 
 
 def test_saturation_by_hand() -> None:
+    """A text of average length is not changed by B; one twice as long has the length factor 1 + B."""
     assert saturation(1, 10, 10) == pytest.approx(1.0)
-    assert saturation(2, 10, 10) == pytest.approx(2 * 2.2 / 3.2)
-    assert saturation(1, 20, 10) == pytest.approx(2.2 / (1 + 1.2 * 1.75))
-    assert (K1, B) == (1.2, 0.75)
+    assert saturation(2, 10, 10) == pytest.approx(2 * (K1 + 1) / (2 + K1))
+    assert saturation(1, 20, 10) == pytest.approx((K1 + 1) / (1 + K1 * (1 + B)))
+    assert saturation(1, 0, 10) == pytest.approx((K1 + 1) / (1 + K1 * (1 - B)))
 
 
 @given(st.floats(0.1, 1e6), st.floats(0, 1e6), st.floats(0.1, 1e6))

@@ -23,7 +23,7 @@ from papersearch.errors import (
 from papersearch.fields import FACETS, FIELDS, zone
 from papersearch.glossary import Lookup, shipped_in
 from papersearch.index.reader import Snapshot, open_snapshot
-from papersearch.index.update import identity, stale_files
+from papersearch.index.update import absolute, identity, stale_files
 from papersearch.paper import Paper
 from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_years
 from papersearch.results import FacetCounts, Hit, Results
@@ -54,6 +54,7 @@ class _Generation:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.meta = snapshot.meta
         self.places: dict[str, list[Any]] = snapshot.meta.get("places", {})
         self.labels: dict[str, dict[str, str]] = snapshot.meta.get("labels", {})
         self._order: dict[int, int] | None = None
@@ -94,13 +95,13 @@ class Index:
     """An open index. Safe to share by threads; every search sees one finished generation. Use as a context manager."""
 
     def __init__(
-        self, roots: Sequence[Path], folder: Path, snapshot: Snapshot, notices: Sequence[str], *, mends: bool
+        self, roots: Sequence[Path], folder: Path, now: _Generation, notices: Sequence[str], *, mends: bool
     ) -> None:
         """Not for callers: use open_index(). `mends`: whether an index found damaged is built anew."""
         self._mends = mends
         self._roots = list(roots)
         self._folder = folder
-        self._now = _Generation(snapshot)
+        self._now = now
         self._notices = tuple(notices)
         self._lock = threading.Lock()
 
@@ -251,11 +252,11 @@ def open_index(
     never erases an index: CorpusError where there is no index to answer from, else a notice.
     """
     roots, folder = _roots(corpus), Path(index)
-    snapshot: Snapshot | None = None
+    now: _Generation | None = None
     notices: list[str] = []
     damage: IndexDamagedError | None = None
     try:
-        snapshot = open_snapshot(folder)
+        now = _Generation(open_snapshot(folder))
     except IndexMissingError:
         if not refresh:
             raise
@@ -266,18 +267,21 @@ def open_index(
         notices.append(_mended(error))
     if refresh:
         try:
-            if snapshot is None or snapshot.meta.get("identity") != identity() or stale_files(snapshot, roots):
+            if now is None or now.meta.get("identity") != identity() or stale_files(now.snapshot, roots):
                 from papersearch.index.update import update
 
-                update(roots, folder, lock_timeout_s=REFRESH_LOCK_S if snapshot else BUILD_LOCK_S)
-                snapshot = open_snapshot(folder)
+                lock_timeout_s = BUILD_LOCK_S if now is None else REFRESH_LOCK_S
+                update(roots, folder, rebuild=damage is not None, lock_timeout_s=lock_timeout_s)
+                now = _Generation(open_snapshot(folder))
         except (IndexBusyError, IndexReadOnlyError, CorpusError) as error:
-            if snapshot is None:
+            if now is None:
                 raise damage or error from None
+            if isinstance(error, CorpusError) and now.meta.get("roots") != absolute(roots):
+                raise  # the index is that of other notes
             notices.append(f"{error}; answered from the last finished build")
-    assert snapshot is not None
-    notices += [str(line) for key in ("skipped", "warnings") for line in snapshot.meta.get(key, [])]
-    return Index(roots, folder, snapshot, notices, mends=refresh)
+    assert now is not None
+    notices += [str(line) for key in ("skipped", "warnings") for line in now.meta.get(key, [])]
+    return Index(roots, folder, now, notices, mends=refresh)
 
 
 def _mended(error: IndexDamagedError) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from papersearch.errors import UsageError
 
 DEPTH = 10
+HIGHEST_GRADE = 10
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,39 @@ def read_queries(path: Path) -> list[JudgedQuery]:
     """Read judged queries, one JSON object a line: id, class, q, filters, rel. Raises UsageError naming the line."""
     queries: list[JudgedQuery] = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); name a file of judged queries") from None
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            data: dict[str, Any] = json.loads(line)
-            grades = {str(name): int(grade) for name, grade in data.get("rel", {}).items() if int(grade) > 0}
-            filters = {str(name): str(value) for name, value in data.get("filters", {}).items()}
-            queries.append(JudgedQuery(str(data["id"]), str(data.get("class", "all")), str(data["q"]), filters, grades))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path}:{number}: not a judged query ({error!r}); see docs/relevance.md") from None
+        if line.strip():
+            try:
+                queries.append(_read_query(json.loads(line)))
+            except (ValueError, RecursionError) as error:
+                reason = str(error) or type(error).__name__
+                message = f"{path}:{number}: not a judged query ({reason}); see papersearch eval --help"
+                raise UsageError(message) from None
     return queries
+
+
+def _read_query(data: Any) -> JudgedQuery:
+    """One line of a file of judged queries. Raises ValueError saying what is wrong with it."""
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    for name in ("id", "q"):
+        if name not in data:
+            raise ValueError(f"{name} is missing")
+    for name, kinds in (("id", (str, int)), ("q", str), ("class", str), ("rel", dict), ("filters", dict)):
+        if not isinstance(data.get(name, {} if kinds is dict else ""), kinds):
+            raise ValueError(f"{name} is no {'object' if kinds is dict else 'string'}")
+    grades: dict[str, int] = data.get("rel", {})
+    filters: dict[str, str | int] = data.get("filters", {})
+    if not all(type(grade) is int and 0 <= grade <= HIGHEST_GRADE for grade in grades.values()):
+        raise ValueError(f"a grade in rel is no whole number from 0 to {HIGHEST_GRADE}")
+    if not all(isinstance(value, (str, int)) for value in filters.values()):
+        raise ValueError("a filter is no string")
+    admitted = {name: str(value) for name, value in filters.items()}
+    known = {name: grade for name, grade in grades.items() if grade}
+    return JudgedQuery(str(data["id"]), data.get("class", "all"), data["q"], admitted, known)
 
 
 def dcg(grades: Iterable[int]) -> float:

@@ -52,7 +52,7 @@ def _problems(queries: Sequence[JudgedQuery]) -> Iterator[tuple[int, str]]:
 def _line_of(path: Path, number: int) -> str:
     """The line of a query and a colon; nothing where the file cannot be read a second time, as from a pipe."""
     try:
-        rows = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError):
         return ""
     full = [at for at, row in enumerate(rows, 1) if row.strip()]

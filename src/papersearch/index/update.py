@@ -3,6 +3,7 @@
 What the table of contents remembers of a build (its meta, JSON):
 
     identity   what the analysis depends on; a change means that everything is analysed again
+    roots      the corpus: absolute paths of its folders or files
     files      path, size, mtime_ns, ctime_ns, digest of every note
     looked_at  Unix time in ns at which these were taken
     places     id → [path, line, end line, digest of the paper], in reading order
@@ -67,6 +68,11 @@ def identity() -> str:
     except OSError:
         dictionary = 0
     return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {dictionary}; stems {fingerprint()}"
+
+
+def absolute(roots: Sequence[Path]) -> list[str]:
+    """By what an index knows its corpus again."""
+    return [os.path.abspath(root) for root in roots]
 
 
 def stale_files(snapshot: Snapshot, roots: Sequence[Path]) -> list[str]:
@@ -238,6 +244,7 @@ def _plan(roots: Sequence[Path], base: Snapshot | None, terms: Terms, reason: st
     warnings = [str(n) for n in corpus.notices if n.kind == "encoding"] + [text for _, text in terms.problems]
     meta = {
         "identity": identity(),
+        "roots": absolute(roots),
         "files": [[s.path, s.size, s.mtime_ns, s.ctime_ns, _digest(s.path, contents, roots)] for s in states],
         "looked_at": looked_at,
         "places": places,
