@@ -154,7 +154,7 @@ def _values(name: str, values: Sequence[float], *places: ModuleType, rebuild: bo
 
 CONSTANTS = (
     *_values("K1", (0.8, 1.2, 1.6), scoring),
-    *_values("B", (0.5, 0.75, 0.9), scoring),
+    *_values("B", (0.1, 0.3, 0.5, 0.75), scoring),
     *(Row("title boost", f"{boost:g}", _boost("title", boost), rebuild=True) for boost in (1.0, 2.0, 3.0, 5.0)),
     *(Row("alias boost", f"{boost:g}", _boost("alias", boost), rebuild=True) for boost in (0.25, 0.5, 1.0, 2.0)),
     *(Row("category boost", f"{boost:g}", _boost("category", boost), rebuild=True) for boost in (0.5, 1.0, 2.0)),
@@ -168,7 +168,7 @@ CONSTANTS = (
     *_values("AMBIGUOUS_FACTOR", (0.2, 0.4, 0.8), ideas),
     *_values("CORRECTION_FACTOR", (0.5, 0.7, 1.0), ideas),
     *_values("SINGLE_CHARACTER", (0.25, 0.5, 1.0), ideas),
-    *_values("SPAN_BONUS", (0.0, 0.3, 0.6), search),
+    *_values("SPAN_BONUS", (0.0, 0.15, 0.3, 0.6), search),
     *_values("NEAR_BONUS", (0.0, 0.25, 0.5, 1.0), search),
     *_values("TITLE_BONUS", (0.0, 0.1, 0.3), search),
     *_values("NEAR_WORDS", (1, 4, 8), search, occurrences),

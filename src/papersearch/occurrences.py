@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from papersearch.analysis.normalize import is_cjk
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
 from papersearch.ideas import Form
-from papersearch.index.reader import FieldReader
+from papersearch.index.reader import FieldReader, Postings
 
 Scores = dict[int, float]
 """Document → a number."""
@@ -17,12 +17,28 @@ NEAR_WORDS = 4
 """Words (Chinese: characters) between two ideas beyond which they are not near each other."""
 
 
+REMEMBERED = 512
+"""Terms whose postings are kept: those of a few queries."""
+
+
 class Occurrences:
     """Looks up forms in the two fields that hold text."""
 
     def __init__(self, text: FieldReader, grams: FieldReader) -> None:
         self._text = text
         self._grams = grams
+        self._read: dict[tuple[str, str], Postings | None] = {}
+
+    def _postings(self, key: str, term: str) -> Postings | None:
+        """Postings of a term, remembered: a query looks the same ones up for matching, for places and for showing why.
+        Postings never change, so it does not matter which of several threads puts them here."""
+        try:
+            return self._read[key, term]
+        except KeyError:
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
+            found = self._read[key, term] = self._reader(key).postings(term)
+            return found
 
     def frequencies(self, form: Form, zone: str | None) -> Scores:
         """Document → sum of the boosts of the form's occurrences."""
@@ -37,7 +53,7 @@ class Occurrences:
         """Document → sum of the boosts of terms that stand at different places: their weights, as they are stored."""
         scores: Scores = {}
         for term in terms:
-            if postings := self._text.postings(term):
+            if postings := self._postings(TEXT, term):
                 if not scores:
                     scores = dict(zip(postings.docs, postings.weights, strict=True))
                     continue
@@ -49,7 +65,7 @@ class Occurrences:
         """Document → positions of any of the terms."""
         if key == GRAMS and len(terms[0]) == 1:
             return self._character(terms[0])
-        found = [p for term in terms if (p := self._reader(key).postings(term))]
+        found = [p for term in terms if (p := self._postings(key, term))]
         if len(found) == 1:
             postings = found[0]
             return {doc: postings.positions(i) for i, doc in enumerate(postings.docs)}
@@ -88,7 +104,7 @@ class Occurrences:
             return set(self._character(terms[0]))
         docs: set[int] = set()
         for term in terms:
-            postings = self._reader(key).postings(term)
+            postings = self._postings(key, term)
             docs.update(postings.docs if postings else ())
         return docs
 
@@ -98,7 +114,7 @@ class Occurrences:
             return self._character(terms[0])
         column: dict[int, list[int]] = {}
         for term in terms:
-            postings = self._reader(key).postings(term)
+            postings = self._postings(key, term)
             for i, doc in enumerate(postings.docs if postings else ()):
                 if doc in docs:
                     column.setdefault(doc, []).extend(postings.positions(i) if postings else ())
@@ -109,7 +125,7 @@ class Occurrences:
         places: dict[int, set[int]] = {}
         for term in self._grams.terms():
             for offset, c in enumerate(term):
-                if c == char and (postings := self._grams.postings(term)):
+                if c == char and (postings := self._postings(GRAMS, term)):
                     for i, doc in enumerate(postings.docs):
                         places.setdefault(doc, set()).update(p + offset for p in postings.positions(i))
         return {doc: sorted(positions) for doc, positions in places.items()}
@@ -137,7 +153,7 @@ class Occurrences:
     def _positions(self, key: str, term: str, doc: int) -> Sequence[int]:
         if key == GRAMS and len(term) == 1:
             return self._character(term).get(doc, ())
-        postings = self._reader(key).postings(term)
+        postings = self._postings(key, term)
         if postings is None:
             return ()
         i = bisect_left(postings.docs, doc)

@@ -127,9 +127,9 @@ def shipped() -> Lookup:
     return _shipped
 
 
-def shipped_in(folder: str) -> Lookup:
+def shipped_in(folder: str, *, anew: bool = False) -> Lookup:
     """The glossary of the package, compiled into an index folder where that can be written."""
     from papersearch.glossary.compiled import open_compiled
 
     paths = sources()
-    return open_compiled(folder, signature_of(paths), lambda: read_groups(paths)) or shipped()
+    return open_compiled(folder, signature_of(paths), lambda: read_groups(paths), anew=anew) or shipped()

@@ -106,11 +106,14 @@ class CompiledGlossary:
 
 
 def open_compiled(
-    folder: str, signature: str, read: Callable[[], Iterable[tuple[Name, ...]]]
+    folder: str, signature: str, read: Callable[[], Iterable[tuple[Name, ...]]], *, anew: bool = False
 ) -> CompiledGlossary | None:
-    """The compiled glossary of an index folder, made anew where it is missing, damaged or of other groups; None where
-    it is not there and the folder cannot be written."""
+    """The compiled glossary of an index folder, made anew where that is asked for, or it is missing, damaged or of
+    other groups; None where it is not there and the folder cannot be written."""
     path = os.path.join(folder, FILE_NAME)
+    if anew:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
     for attempt in range(2):
         try:
             glossary = CompiledGlossary(path)

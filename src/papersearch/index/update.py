@@ -130,7 +130,7 @@ def update(
         break
     from papersearch.glossary import shipped_in
 
-    shipped_in(str(folder))  # compiled now, so that no search has to
+    shipped_in(str(folder), anew=rebuild)  # compiled now, so that no search has to
     return _timed(changes, started)
 
 

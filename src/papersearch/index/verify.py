@@ -13,6 +13,7 @@ from math import isfinite
 
 from papersearch.errors import IndexDamagedError, IndexMissingError
 from papersearch.index.builder import POSITION_LIMIT
+from papersearch.index.flatfile import FlatFile
 from papersearch.index.reader import ID_FIELD, Snapshot, open_snapshot
 from papersearch.index.segment import Segment, SegmentField
 
@@ -21,9 +22,21 @@ def verify(folder: str | os.PathLike[str]) -> list[str]:
     """What is wrong with the current generation, one line each; empty if all is well."""
     try:
         with open_snapshot(folder) as snapshot:
-            return list(_problems(snapshot))
+            return [*_problems(snapshot), *_beside(folder)]
     except (IndexMissingError, IndexDamagedError) as error:
         return [str(error)]
+
+
+def _beside(folder: str | os.PathLike[str]) -> Iterator[str]:
+    """Problems of files beside the segments that searches read in place (the compiled glossary)."""
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".bin"):
+            path = os.path.join(folder, name)
+            try:
+                for section in FlatFile(path).failed_checksums():
+                    yield f"{path}: section {section} fails its checksum"
+            except (IndexDamagedError, OSError) as error:
+                yield str(error)
 
 
 def _problems(snapshot: Snapshot) -> Iterator[str]:
