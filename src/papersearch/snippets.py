@@ -65,13 +65,13 @@ def _characters(grams: Iterable[Token], wanted: set[str]) -> set[tuple[int, int]
     return {(t.start, t.end) for t in grams if t.term in wanted and len(t.term) == 1}
 
 
-def _rough_pattern(terms: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds lines worth a closer look."""
-    parts = {re.escape(t.removeprefix(STEM_MARK).rstrip("iy") or t) for t in terms}
-    return re.compile("|".join(sorted(parts, key=len, reverse=True)), re.IGNORECASE) if parts else None
+def _rough_parts(terms: Iterable[str]) -> tuple[str, ...]:
+    """What a line worth a closer look has in it: the terms, stems without the letter that they may have changed. Plain
+    strings: compiling a pattern for every hit would take longer than all the looking."""
+    return tuple(dict.fromkeys(t.removeprefix(STEM_MARK).rstrip("iy") or t for t in terms))
 
 
-def _candidates(paper: Paper, pattern: re.Pattern[str], *, normalized: bool) -> list[tuple[int, str, str, int]]:
+def _candidates(paper: Paper, parts: Sequence[str], *, normalized: bool) -> list[tuple[int, str, str, int]]:
     """(kinds of terms in it, line, path, number) of lines that may show why, those of companions only if the paper's
     own notes have none."""
     found: list[tuple[int, str, str, int]] = []
@@ -79,9 +79,10 @@ def _candidates(paper: Paper, pattern: re.Pattern[str], *, normalized: bool) -> 
         if found and section.companion:
             break
         for number, line in enumerate(section.text.split("\n"), section.line):
-            kinds = {m.group().casefold() for m in pattern.finditer(normalize(line)[0] if normalized else line)}
+            folded = fold(normalize(line)[0] if normalized else line)
+            kinds = sum(part in folded for part in parts)
             if kinds and not _FENCE.match(line):
-                found.append((len(kinds), line, section.path, number))
+                found.append((kinds, line, section.path, number))
     found.sort(key=lambda row: -row[0])
     return found[:CLOSER_LOOKS]
 
@@ -89,14 +90,14 @@ def _candidates(paper: Paper, pattern: re.Pattern[str], *, normalized: bool) -> 
 def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
     """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut to a
     window around them; without any, the first line of its notes."""
-    pattern = _rough_pattern(terms)
-    if pattern is not None:
+    parts = _rough_parts(terms)
+    if parts:
         # Most text is written as it is compared: only where nothing is found is it worth folding every line.
         for normalized in (False, True):
             best: tuple[int, str, str, int] | None = None
             marks_of_best: list[tuple[int, int]] = []
-            for _, line, path, number in _candidates(paper, pattern, normalized=normalized):
-                line = _cropped(line, pattern)
+            for _, line, path, number in _candidates(paper, parts, normalized=normalized):
+                line = _cropped(line, parts)
                 marks = highlights(line, terms)
                 kinds = len({fold(line[start:end]) for start, end in marks})
                 if marks and (best is None or kinds > best[0]):
@@ -110,12 +111,13 @@ def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
     return Excerpt("")
 
 
-def _cropped(line: str, pattern: re.Pattern[str]) -> str:
+def _cropped(line: str, parts: Sequence[str]) -> str:
     """A line of sane length: of a longer one the stretch from shortly before the first match."""
     if len(line) <= LONGEST_LINE:
         return line
-    found = pattern.search(line)
-    start = max(0, found.start() - WIDTH) if found else 0
+    lowered = line.lower()
+    found = [at for part in parts if (at := lowered.find(part)) >= 0]
+    start = max(0, min(found) - WIDTH) if found and len(lowered) == len(line) else 0
     return ("…" if start else "") + line[start : start + LONGEST_LINE]
 
 
