@@ -292,3 +292,9 @@ def test_papers_of_this_module_are_read_as_any(tmp_path: Path) -> None:
         papers_in(tmp_path, {"d.md": "### A Title[CVPR'22]\n- zebra\n\n### B[ICML'20]\n- yak\n"}), tmp_path
     )
     assert ranked(engine, "zebra") == ["A Title"]
+
+
+def test_a_name_that_the_glossary_has_is_no_slip() -> None:
+    with open_index(SHIPPED, index_of(SHIPPED)) as index:
+        assert not any("instead of" in notice for notice in index.search("差分隐私").notices)
+        assert any("攻击 instead of 攻机" in notice for notice in index.search("攻机").notices)

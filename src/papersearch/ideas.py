@@ -42,6 +42,8 @@ LONGEST_CHAIN = 16
 """Words joined by symbols that are taken as one; longer chains are read piece by piece."""
 MAX_IDEAS = 64
 """Ideas of a query; what comes after is not searched."""
+LONGEST_NAME = 8
+"""Characters of a Chinese name of the glossary that is looked for around an unknown word."""
 LONGEST_JOIN = 3
 LONGEST_CUT = 3
 """Characters of glossary names that Chinese is cut by; longer ones are found as spans of their words."""
@@ -348,21 +350,32 @@ class _Finder:
                 pieces.append((word, True))
             reached = offset + len(word)
         pieces = _with_fragments(pieces)
+        at = 0
         for i, (piece, known) in enumerate(pieces):
+            at += len(piece)
             if piece in STOP_WORDS:
                 self.skip(piece, piece, cjk=True)
             elif known or len(piece) == 1:
                 self.add(self.chinese(piece, alone=run == piece), piece, cjk=True, joined=i > 0)
             else:
-                self.add(self.unknown(piece), piece, cjk=True, joined=i > 0)
+                right = self.is_named(run, at - len(piece), at)
+                self.add(self.unknown(piece, spelt_right=right), piece, cjk=True, joined=i > 0)
         stop = len(self.found.ideas)
         if len(pieces) > 1 and stop > start:
             self.span(start, stop, [Group((gram_form(run),))])
 
-    def unknown(self, run: str) -> Idea:
-        """Characters that are no words anywhere: found as they stand, or as a word that sounds the same."""
+    def is_named(self, run: str, start: int, stop: int) -> bool:
+        """Whether the glossary has a name that covers [start, stop) of a run: then its characters are no slip."""
+        return any(
+            run[begin:end] in self.glossary
+            for begin in range(max(0, stop - LONGEST_NAME), start + 1)
+            for end in range(stop, min(len(run), begin + LONGEST_NAME) + 1)
+        )
+
+    def unknown(self, run: str, *, spelt_right: bool) -> Idea:
+        """Characters that are no words of the index: found as they stand, or as a word that sounds the same."""
         groups = [Group((gram_form(run),), GRAM_FACTOR)]
-        if not self.together(run):
+        if not spelt_right and not self.together(run):
             for term in self.vocabulary.corrections(run):
                 groups += corrected(self.chinese(term), term)
         return Idea(run, tuple(groups), known=False)
