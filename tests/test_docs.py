@@ -390,7 +390,7 @@ def files_of_the_repository() -> Iterator[Path]:
 
 MACHINE = re.compile(r"(?<![\w./~-])/(?:work|root|tmp|home(?!/u/)|Users|mnt|opt|private)/\w|[A-Z]:\\Users\\")
 REGISTRY = re.compile(
-    r"\bpypi\.(?:\w+\.)*\w{2,}|pythonhosted\.org|index[-]url|\bnpmjs\.|proxy\.golang|\bmirrors?\.\w+\.", re.IGNORECASE
+    r"\bpyp[i]\.(?:\w+\.)*\w{2,}|python[h]osted\.org|index[-]url|\bnpm[j]s\.|proxy\.[g]olang|\bmirrors?\.\w+\.", re.IGNORECASE
 )
 
 
