@@ -90,13 +90,11 @@ class Group(NamedTuple):
 
 
 class Idea(NamedTuple):
-    """One thing a query asks for. `text` is how the query writes it; `size` is how many words it stands for."""
+    """One thing a query asks for. `text` is how the query writes it; `size` is what it weighs, in words."""
 
     text: str
     groups: tuple[Group, ...]
     size: float = 1.0
-    known: bool = True
-    """Whether the index or the glossary has the word at all."""
 
 
 class Span(NamedTuple):
@@ -270,7 +268,7 @@ class _Finder:
         if not known:
             for term in self.vocabulary.corrections(word):
                 groups += corrected(self.word(term), term)
-        return Idea(written, tuple(groups), known=known)
+        return Idea(written, tuple(groups))
 
     @staticmethod
     def may_be_initials(written: str, *, known: bool) -> bool:
@@ -336,7 +334,7 @@ class _Finder:
             groups.append(Group((gram_form(word),), GRAM_FACTOR))
         names = self.names([word], word)
         size = 1.0 if len(word) > 1 else SINGLE_CHARACTER
-        return Idea(word, (*groups, *names), size=size, known=self.knows(word) or word in self.glossary)
+        return Idea(word, (*groups, *names), size)
 
     def run(self, run: str) -> None:
         """A run of Chinese: its words, what neither index nor glossary knows as words, and the run as it stands."""
@@ -378,7 +376,7 @@ class _Finder:
         if not spelt_right and not self.together(run):
             for term in self.vocabulary.corrections(run):
                 groups += corrected(self.chinese(term), term)
-        return Idea(run, tuple(groups), known=False)
+        return Idea(run, tuple(groups))
 
     def together(self, run: str) -> bool:
         """Whether every two neighbours of the run are neighbours somewhere."""

@@ -85,7 +85,6 @@ class Answer:
     found: list[Found]
     facets: dict[str, Counter[str]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
-    ideas: list[Idea] = field(default_factory=list)
     matchers: list[Matcher] = field(default_factory=list)
 
 
