@@ -71,6 +71,9 @@ class _Table(dict[int, str]):
         if len(self) > LARGEST_TABLE:
             self.clear()
         char = chr(code)
+        if 0x4E00 <= code <= 0x9FFF:  # most characters of most notes, and nothing else can happen to them
+            folded = self[code] = _read_simplified().get(char, char)
+            return folded
         folded = self[code] = _fold_char(char)
         if len(folded) != 1:
             self.uneven.add(char)
@@ -135,7 +138,7 @@ _CJK_RANGES = (
 def is_cjk(char: str) -> bool:
     """Whether the first character belongs to a script written without blanks: Han, kana, bopomofo."""
     code = ord(char[0])
-    return code > 0x3000 and any(low <= code <= high for low, high in _CJK_RANGES)
+    return 0x4E00 <= code <= 0x9FFF or (code > 0x3000 and any(low <= code <= high for low, high in _CJK_RANGES))
 
 
 class _Shadows(dict[int, int]):
