@@ -390,7 +390,8 @@ def files_of_the_repository() -> Iterator[Path]:
 
 MACHINE = re.compile(r"(?<![\w./~-])/(?:work|root|tmp|home(?!/u/)|Users|mnt|opt|private)/\w|[A-Z]:\\Users\\")
 REGISTRY = re.compile(
-    r"\bpyp[i]\.(?:\w+\.)*\w{2,}|python[h]osted\.org|index[-]url|\bnpm[j]s\.|proxy\.[g]olang|\bmirrors?\.\w+\.", re.IGNORECASE
+    r"\bpyp[i]\.(?:\w+\.)*\w{2,}|python[h]osted\.org|index[-]url|\bnpm[j]s\.|proxy\.[g]olang|\bmirrors?\.\w+\.",
+    re.IGNORECASE,
 )
 
 

@@ -298,3 +298,11 @@ def test_a_name_that_the_glossary_has_is_no_slip() -> None:
     with open_index(SHIPPED, index_of(SHIPPED)) as index:
         assert not any("instead of" in notice for notice in index.search("差分隐私").notices)
         assert any("攻击 instead of 攻机" in notice for notice in index.search("攻机").notices)
+
+
+def test_values_of_a_filter_may_be_joined_by_commas() -> None:
+    with open_index(SHIPPED, index_of(SHIPPED)) as index:
+        apart = [hit.paper.id for hit in index.search(venue=["AAAI", "IJCAI"])]
+        assert len(apart) > 2
+        assert [hit.paper.id for hit in index.search(venue="AAAI, IJCAI")] == apart
+        assert [hit.paper.id for hit in index.search("venue:AAAI，IJCAI")] == apart

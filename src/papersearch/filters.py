@@ -34,11 +34,14 @@ def count(snapshot: Snapshot, names: Sequence[str], docs: list[int]) -> dict[str
 
 
 def exact_docs(snapshot: Snapshot, name: str, values: Sequence[str]) -> set[int]:
-    """Documents with one of the values: a venue by its canonical name, other fields whole or by a part."""
+    """Documents with one of the values: a venue by its canonical name, other fields whole or by a part. A value that
+    is none of the field's, but has commas, is read as several."""
     reader = snapshot.field(name)
     terms = list(reader.terms())
     docs: set[int] = set()
-    for value in values:
+    pending = list(values)
+    while pending:
+        value = pending.pop()
         wanted = exact_value(value)
         if not wanted:
             continue
@@ -51,6 +54,8 @@ def exact_docs(snapshot: Snapshot, name: str, values: Sequence[str]) -> set[int]
             chosen = [t for t in terms if wanted.rstrip("s") == t.rstrip("s")]
         else:
             chosen = [t for t in terms if wanted in t]
+        if not chosen and "," in wanted:
+            pending += wanted.split(",")
         for term in chosen:
             postings = reader.postings(term)
             docs.update(postings.docs if postings else ())
