@@ -355,34 +355,31 @@ class IndexSearcher:
         ]
 
     def _match_group(self, text: str, group: Group, zone: str | None = None) -> Matcher:
+        saturated = self._saturated(group, zone)
+        weight = idf(len(saturated), self.documents)
+        scores = {doc: group.factor * weight * part for doc, part in saturated.items()}
+        return Matcher(text, scores, weight, group.forms, zone)
+
+    def _saturated(self, group: Group, zone: str | None) -> Scores:
+        """Document → saturated frequency of a group, whose forms add up as if they were one term."""
         frequencies: Scores = {}
         for form in group.forms:
             for doc, frequency in self.occurrences.frequencies(form, zone).items():
                 frequencies[doc] = frequencies.get(doc, 0.0) + frequency
-        weight = idf(len(frequencies), self.documents)
         length_of, average = self.text.length, self.text.average_length or 1.0
-        scores = {
-            doc: group.factor * weight * saturation(frequency, length_of(doc), average)
-            for doc, frequency in frequencies.items()
-        }
-        return Matcher(text, scores, weight, group.forms, zone)
+        return {doc: saturation(frequency, length_of(doc), average) for doc, frequency in frequencies.items()}
 
     def _match_spans(
         self, ideas: Ideas, base: int, matchers: Sequence[Matcher], zone: str | None = None
     ) -> list[SpanMatch]:
         """Documents in which neighbouring ideas stand together: worth what the ideas are worth on their own."""
         spans = []
-        length_of, average = self.text.length, self.text.average_length or 1.0
         for span in ideas.spans:
             worth = sum(m.weight for m in matchers[base + span.start : base + span.stop])
             scores: Scores = {}
             for group in span.groups:
-                frequencies: Scores = {}
-                for form in group.forms:
-                    for doc, frequency in self.occurrences.frequencies(form, zone).items():
-                        frequencies[doc] = frequencies.get(doc, 0.0) + frequency
-                for doc, frequency in frequencies.items():
-                    score = group.factor * worth * saturation(frequency, length_of(doc), average)
+                for doc, part in self._saturated(group, zone).items():
+                    score = group.factor * worth * part
                     scores[doc] = max(score, scores.get(doc, 0.0))
             if scores or span.concept:
                 spans.append(SpanMatch(base + span.start, base + span.stop, scores, span.concept))
