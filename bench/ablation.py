@@ -89,7 +89,7 @@ def _loose_span(finder: Any, start: int, stop: int, groups: Iterable[ideas.Group
 
 
 def _boost(name: str, boost: float) -> tuple[Patch, ...]:
-    fields = {**FIELDS, name: FIELDS[name]._replace(boost=boost)}
+    fields = {**FIELDS, name: FIELDS[name].replace(boost=boost)}
     zones = tuple((f.zone[0], f.zone[1], boost if f.name == name else f.boost) for f in TABLE if f.zone[1])
     return (*_at(fields, "FIELDS", documents), *_at(zones, "_ZONES", occurrences))
 

@@ -8,7 +8,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -114,13 +113,12 @@ PARTS = (
     Part("near 兴趣 network", 0.4375, "side by side"),
     Part('required "network"', 1.0),
 )
-EXPLAINED = replace(ANSWER, hits=(replace(ANSWER.hits[0], score=12.6875, explanation=PARTS), ANSWER.hits[2]), facets={})
-IN_PART = replace(
-    ANSWER,
+EXPLAINED = ANSWER.replace(hits=(ANSWER.hits[0].replace(score=12.6875, explanation=PARTS), ANSWER.hits[2]), facets={})
+IN_PART = ANSWER.replace(
     hits=(
         ANSWER.hits[0],
-        replace(ANSWER.hits[1], stage="fuzzy"),
-        *(replace(h, stage="some") for h in ANSWER.hits[2:4]),
+        ANSWER.hits[1].replace(stage="fuzzy"),
+        *(h.replace(stage="some") for h in ANSWER.hits[2:4]),
     ),
 )
 JUDGED = Evaluation(
@@ -155,7 +153,7 @@ def beside(path: str) -> str:
         ("explained.jsonl", lambda: as_json.lines(EXPLAINED)),
         ("in-part-terminal.txt", lambda: text.results(IN_PART, TERMINAL, beside)),
         ("hits-pipe.txt", lambda: text.results(ANSWER, PIPE, beside)),
-        ("hits-pipe-color.txt", lambda: text.results(replace(ANSWER, facets={}), Screen(color=True), beside)),
+        ("hits-pipe-color.txt", lambda: text.results(ANSWER.replace(facets={}), Screen(color=True), beside)),
         ("hits.json", lambda: as_json.results(ANSWER, ["b.md: read as GB18030"])),
         ("hits.jsonl", lambda: as_json.lines(ANSWER)),
         ("hits.csv", lambda: tabular.csv(ANSWER)),
@@ -174,8 +172,8 @@ def beside(path: str) -> str:
         ("status.txt", lambda: text.status(STATE, PIPE)),
         ("status.json", lambda: as_json.status(STATE)),
         ("index.txt", lambda: text.changes(BUILD)),
-        ("index-dry-run.txt", lambda: text.changes(replace(BUILD, dry_run=True, took_ms=12.6))),
-        ("index.json", lambda: as_json.changes(replace(BUILD, rebuilt="no index yet", took_ms=12.34567))),
+        ("index-dry-run.txt", lambda: text.changes(BUILD.replace(dry_run=True, took_ms=12.6))),
+        ("index.json", lambda: as_json.changes(BUILD.replace(rebuilt="no index yet", took_ms=12.34567))),
         (
             "check.txt",
             lambda: text.notices([Notice("a.md", 3, "link to\x1bb.md"), Notice("c.md", 0, "is GBK")], beside),
@@ -197,7 +195,7 @@ def test_golden(name: str, rendered: Callable[[], str], golden: Golden) -> None:
 
 
 def test_on_a_pipe_every_hit_is_one_line_that_begins_with_its_place() -> None:
-    rows = text.results(replace(ANSWER, facets={}), PIPE, beside).split("\n")
+    rows = text.results(ANSWER.replace(facets={}), PIPE, beside).split("\n")
     assert rows.pop() == ""
     assert [row.partition(": ")[0] for row in rows] == [
         line(f"corpus/{hit.paper.path}:{hit.paper.line}") for hit in ANSWER.hits
@@ -253,10 +251,10 @@ def test_nothing_found_is_no_text_at_all() -> None:
     ("found", "said"),
     [
         (ANSWER, "5 of 12 · all words matched"),
-        (replace(ANSWER, stage="some", total=5), "5 · only some of the words matched"),
-        (replace(ANSWER, stage="fuzzy"), "5 of 12 · matched with the spelling corrected"),
-        (replace(ANSWER, query=" "), "5 of 12 papers"),
-        (replace(ANSWER, query="", hits=ANSWER.hits[:1], total=1), "1 paper"),
+        (ANSWER.replace(stage="some", total=5), "5 · only some of the words matched"),
+        (ANSWER.replace(stage="fuzzy"), "5 of 12 · matched with the spelling corrected"),
+        (ANSWER.replace(query=" "), "5 of 12 papers"),
+        (ANSWER.replace(query="", hits=ANSWER.hits[:1], total=1), "1 paper"),
         (NOTHING, "nothing found"),
     ],
 )
@@ -280,7 +278,7 @@ def test_summary_of_papers_like_one() -> None:
     ],
 )
 def test_venue_and_year(venue: str | None, year: int | None, shown: str) -> None:
-    assert text.venue_year(replace(PLAIN, venue=venue, year=year)) == shown
+    assert text.venue_year(PLAIN.replace(venue=venue, year=year)) == shown
 
 
 @pytest.mark.parametrize(
@@ -293,14 +291,14 @@ def test_sizes(count: int, shown: str) -> None:
 
 def test_status_says_what_to_do() -> None:
     assert "build it with: papersearch index" in text.status(Status(("c",), "i", built=False, stale=True), PIPE)
-    fresh = replace(STATE, stale=False, stale_files=(), notes=0)
+    fresh = STATE.replace(stale=False, stale_files=(), notes=0)
     assert text.status(fresh, PIPE).endswith("state   up to date\n")
     assert "papers  43\n" in text.status(fresh, PIPE)
-    assert " (a.md); the next search" in text.status(replace(STATE, stale_files=("a.md",)), PIPE)
+    assert " (a.md); the next search" in text.status(STATE.replace(stale_files=("a.md",)), PIPE)
 
 
 def test_a_rebuild_says_why_and_names_no_papers() -> None:
-    done = text.changes(replace(BUILD, dry_run=True, rebuilt="no index yet", files=1))
+    done = text.changes(BUILD.replace(dry_run=True, rebuilt="no index yet", files=1))
     assert done.startswith("dry run, nothing written: 2 added, 1 changed, 0 removed, 40 unchanged, 1 skipped (1 note, ")
     assert "everything anew: no index yet" in done
     assert "00000001" not in done
@@ -320,7 +318,7 @@ def test_nothing_in_a_note_steers_a_terminal(title: str, path: str, name: str, b
     )  # fmt: skip
     hit = Hit(1, 1.0, paper, snippet, ((0, 3),), name, 1)
     found = Results("q", {}, "all", 1, (hit,), facets={"org": [(name, 1)]})
-    one_line = [text.results(replace(found, facets={}), PIPE, str), tabular.paths(found, str), as_json.lines(found)]
+    one_line = [text.results(found.replace(facets={}), PIPE, str), tabular.paths(found, str), as_json.lines(found)]
     one_line.append(text.listing([paper], PIPE, str))
     one_line += [text.facets(found.facets, PIPE), text.problems([body]), as_json.run({name: [title, body]})]
     one_line.append(as_json.place(paper, path, name))
@@ -329,7 +327,7 @@ def test_nothing_in_a_note_steers_a_terminal(title: str, path: str, name: str, b
     many = [text.results(found, PLAIN_TERMINAL, str), text.paper(paper, PIPE, str), bibtex.bibtex(found)]
     many += [tabular.csv(found).replace("\r\n", "\n"), as_json.results(found), as_json.paper(paper)]
     many += [text.listing([paper], PLAIN_TERMINAL, str), text.notices([Notice(path, 1, title)], str)]
-    explained = replace(found, hits=(replace(hit, explanation=(Part(name, 1.0, body), Part(title, 0.0))),), facets={})
+    explained = found.replace(hits=(hit.replace(explanation=(Part(name, 1.0, body), Part(title, 0.0))),), facets={})
     many += [text.results(explained, PLAIN_TERMINAL, str), as_json.lines(explained)]
     on_a_pipe = text.results(explained, PIPE, str)
     assert on_a_pipe.count("\n") == 4
@@ -347,7 +345,7 @@ def test_cleaning_keeps_every_offset(source: str) -> None:
 
 
 def test_bytes_that_are_no_utf8_can_be_written() -> None:
-    odd = replace(DIN, path="\udcff.md", title="a\udce5")
+    odd = DIN.replace(path="\udcff.md", title="a\udce5")
     found = Results("", {}, "all", 1, hits(odd))
     for rendered in (
         text.results(found, PIPE, str),
@@ -452,7 +450,7 @@ def test_csv_reads_back_and_starts_no_formula() -> None:
 
 @given(st.text("=+-@＝＋－＠\t\r\n a,\"'", max_size=8))
 def test_no_cell_of_csv_starts_a_formula_or_breaks_a_row(value: str) -> None:
-    paper = replace(PLAIN, title=value, category=value, orgs=(value,), path=value)
+    paper = PLAIN.replace(title=value, category=value, orgs=(value,), path=value)
     row = list(csv.reader(io.StringIO(tabular.csv(Results("", {}, "all", 1, hits(paper))), newline="")))[1]
     assert len(row) == len(tabular.COLUMNS)
     assert not any(cell.startswith(tuple("=+-@＝＋－＠\t\r\n")) for cell in row)
@@ -471,11 +469,11 @@ def entry(paper: Paper) -> str:
         (DIN, "din2018deep"),
         (PREPRINT, "interest2022networks"),
         (PLAIN, "paper-00000001"),
-        (replace(PLAIN, title="The Möbius of a Graph", year=2019), "mobius2019graph"),
-        (replace(PLAIN, title="Attention", year=2017), "attention2017"),
-        (replace(PLAIN, title="YOLO v7: Faster boxes", aliases=("YOLO v7",), year=2022), "yolov72022faster"),
-        (replace(PLAIN, title="Faster boxes (YOLOv7)", aliases=("YOLOv7",), year=2022), "yolov72022faster"),
-        (replace(PLAIN, title="3D 100 nets"), "3dnets"),
+        (PLAIN.replace(title="The Möbius of a Graph", year=2019), "mobius2019graph"),
+        (PLAIN.replace(title="Attention", year=2017), "attention2017"),
+        (PLAIN.replace(title="YOLO v7: Faster boxes", aliases=("YOLO v7",), year=2022), "yolov72022faster"),
+        (PLAIN.replace(title="Faster boxes (YOLOv7)", aliases=("YOLOv7",), year=2022), "yolov72022faster"),
+        (PLAIN.replace(title="3D 100 nets"), "3dnets"),
     ],
 )
 def test_bibtex_keys(paper: Paper, key: str) -> None:
@@ -483,7 +481,7 @@ def test_bibtex_keys(paper: Paper, key: str) -> None:
 
 
 def test_bibtex_keys_are_unique() -> None:
-    found = Results("", {}, "all", 3, hits(PREPRINT, replace(PREPRINT, id="x"), replace(PREPRINT, id="y")))
+    found = Results("", {}, "all", 3, hits(PREPRINT, PREPRINT.replace(id="x"), PREPRINT.replace(id="y")))
     keys = re.findall(r"^@\w+\{(.*),$", bibtex.bibtex(found), re.MULTILINE)
     assert keys == ["interest2022networks", "interest2022networks-x", "interest2022networks-y"]
 
@@ -498,7 +496,7 @@ def test_bibtex_keys_are_unique() -> None:
     ],
 )
 def test_bibtex_kind_goes_by_the_venue(venue: str, kind: str, home: str) -> None:
-    written = entry(replace(PLAIN, venue=venue))
+    written = entry(PLAIN.replace(venue=venue))
     assert written.startswith(f"@{kind}{{")
     assert f"  {home} = {{{venue}}},\n" in written
     assert entry(PLAIN).startswith("@misc{")
@@ -517,7 +515,7 @@ def test_bibtex_takes_the_first_link_that_is_a_url() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("{}\\%$#_&~^\n"), max_size=30))
 def test_bibtex_braces_always_balance(title: str) -> None:
-    written = entry(replace(PLAIN, title=title, venue=title, path=title, links=("http://" + title,)))
+    written = entry(PLAIN.replace(title=title, venue=title, path=title, links=("http://" + title,)))
     depth = 0
     for char in written.rstrip("\n"):
         depth += (char == "{") - (char == "}")
@@ -595,7 +593,7 @@ def test_fit_takes_exactly_the_columns(source: str, columns: int) -> None:
 
 
 def test_columns_of_a_list_stand_below_each_other() -> None:
-    papers = [DIN, PLAIN, replace(JOURNAL, title="短"), replace(PREPRINT, title="e\u0301" * 200)]
+    papers = [DIN, PLAIN, JOURNAL.replace(title="短"), PREPRINT.replace(title="e\u0301" * 200)]
     for columns in (40, 60, 80, 200):
         rows = text.listing(papers, Screen(columns), beside).splitlines()
         assert all(cells(row) <= columns for row in rows)

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -398,7 +398,7 @@ def papers_of(notes: Sequence[Note], *, whole_folder: bool = True) -> tuple[list
                 if source == note.path and target in companions and paper.line <= line + 1 <= paper.end_line
             )
             attached = [s for t in targets if (s := _section(by_path[t], 0, len(by_path[t].lines), companion=True))]
-            papers.append(replace(paper, sections=(*paper.sections, *attached)))
+            papers.append(paper.replace(sections=(*paper.sections, *attached)))
     reached = {s.path for paper in papers for s in paper.sections}
     papers.extend(
         _whole_note(by_path[path]) for path in sorted(companions - reached) if _has_words(by_path[path].lines)
@@ -415,7 +415,7 @@ def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
         key = identity(paper.title, paper.venue, paper.year)
         base = make_id(key if paper.kind == "paper" else f"note|{key}")
         seen[base] += 1
-        done.append(replace(paper, id=base if seen[base] == 1 else f"{base}-{seen[base]}"))
+        done.append(paper.replace(id=base if seen[base] == 1 else f"{base}-{seen[base]}"))
     return done
 
 

@@ -8,7 +8,9 @@ field of whole normalised values for filters and facets.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from papersearch.record import Record
 
 TEXT = "text"
 """The boosted text field: words of title, aliases, category and notes."""
@@ -18,7 +20,7 @@ ID = "id"
 """The field of document ids."""
 
 
-class Field(NamedTuple):
+class Field(Record):
     """One field a user can name in a query."""
 
     name: str

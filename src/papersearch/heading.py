@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
+from papersearch.record import Record
 from papersearch.venues import KNOWN_YEARLESS, canonical_venue
 
 MAX_ALIAS_WORDS = 4
@@ -15,8 +15,7 @@ LONGEST_VENUE = 80
 """Characters of a group that may name a venue."""
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(Record):
     """What the words of a heading say."""
 
     title: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from papersearch.record import Record
 
 ID_LENGTH = 8
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(Record):
     """A stretch of one note that belongs to a paper: its own bullets, or the whole of a companion note.
 
     `text` is the source as written, lines joined by a line feed; `line` is the number of its first line, from 1.
@@ -26,8 +26,7 @@ class Section:
         return self.line + self.text.count("\n")
 
 
-@dataclass(frozen=True)
-class Paper:
+class Paper(Record):
     """One paper of a digest, or (`kind` "note") a stretch of Markdown that stands outside every paper.
 
     `line` and `end_line` count from 1 in the raw file and span the heading and the paper's own notes.

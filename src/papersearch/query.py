@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import NamedTuple
 
 from papersearch.fields import BY_ANY_NAME, Field
+from papersearch.record import Record
 
 MAX_LENGTH = 1000
 """Characters of a query that are read; a longer one is cut, and a notice says so."""
@@ -24,67 +24,67 @@ MAX_EXPANDED = 8
 SORTS = ("score", "year", "-year", "title", "venue")
 
 
-class Words(NamedTuple):
+class Words(Record):
     """Free text: its ideas are found by the search, each may be relaxed."""
 
     text: str
 
 
-class Phrase(NamedTuple):
+class Phrase(Record):
     """Words or Chinese characters one after the other."""
 
     text: str
 
 
-class Prefix(NamedTuple):
+class Prefix(Record):
     """Any word that begins so."""
 
     text: str
 
 
-class Fuzzy(NamedTuple):
+class Fuzzy(Record):
     """Any word at most `edits` insertions, deletions, changes or swaps of neighbours away."""
 
     text: str
     edits: int
 
 
-class Within(NamedTuple):
+class Within(Record):
     """A scored clause inside one zone: `title:…`. Never relaxed."""
 
     zone: str
     node: Node
 
 
-class Exact(NamedTuple):
+class Exact(Record):
     """Papers one of whose values of an exact field is one of these."""
 
     field: str
     values: tuple[str, ...]
 
 
-class Years(NamedTuple):
+class Years(Record):
     """Papers of these years, both ends included; None is open."""
 
     ranges: tuple[tuple[int | None, int | None], ...]
 
 
-class Not(NamedTuple):
+class Not(Record):
     node: Node
 
 
-class Or(NamedTuple):
+class Or(Record):
     nodes: tuple[Node, ...]
 
 
-class And(NamedTuple):
+class And(Record):
     nodes: tuple[Node, ...]
 
 
 Node = Words | Phrase | Prefix | Fuzzy | Within | Exact | Years | Not | Or | And
 
 
-class Query(NamedTuple):
+class Query(Record):
     """A parsed query: its clauses, all of which count, and what the user should be told about it."""
 
     text: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from papersearch.record import Record
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(Record):
     """What a build did. `skipped` has one line a file that could not be read, with its reason; `warnings` what was
     read but should be looked at (a file in GBK); ids are those of papers."""
 
@@ -28,8 +27,7 @@ class Changes:
         return bool(self.added or self.changed or self.removed or self.rebuilt)
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Record):
     """What is indexed, and whether it is what lies on disk now."""
 
     corpus: tuple[str, ...]

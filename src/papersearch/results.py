@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from papersearch.paper import Paper
+from papersearch.record import Record
 
 Stage = Literal["all", "some", "fuzzy", "none"]
 FacetCounts = dict[str, list[tuple[str, int]]]
 """Field → (value as written, number of papers), most frequent first."""
 
 
-class Part(NamedTuple):
+class Part(Record):
     """One part of a score: what it is for, how much, and how it came about."""
 
     name: str
@@ -20,8 +20,7 @@ class Part(NamedTuple):
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(Record):
     """One paper of the answer. `highlights` are [start, end) character offsets into `snippet`."""
 
     rank: int
@@ -33,14 +32,13 @@ class Hit:
     snippet_line: int = 0
     stage: Stage = "all"
     """Whether this paper matches every idea of the query ("all") or most of its weight ("some")."""
-    matched: dict[str, list[str]] = field(default_factory=dict)
+    matched: dict[str, list[str]] = {}  # noqa: RUF012
     """Field (title, alias, category, note) → the words of the query that were found there, as the query has them."""
     explanation: tuple[Part, ...] = ()
     """What the score is the sum of, if it was asked for."""
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(Record):
     """The answer to one query. `total` counts all papers that match, `hits` those asked for."""
 
     query: str
@@ -49,7 +47,7 @@ class Results:
     total: int
     hits: tuple[Hit, ...]
     notices: tuple[str, ...] = ()
-    facets: FacetCounts = field(default_factory=dict)
+    facets: FacetCounts = {}  # noqa: RUF012
     took_ms: float = 0.0
 
     def __iter__(self) -> Any:

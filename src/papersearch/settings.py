@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from papersearch.errors import UsageError
+from papersearch.record import Record
 
 CORPUS = "corpus"
 INDEX = "index"
@@ -20,8 +20,7 @@ CORPUS_VARIABLE = "PAPERSEARCH_CORPUS"
 INDEX_VARIABLE = "PAPERSEARCH_INDEX"
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(Record):
     """The corpora (one at least) and the index folder, absolute or as the user wrote them."""
 
     corpus: tuple[str, ...]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from papersearch.analysis.normalize import fold, is_cjk, normalize
 from papersearch.analysis.tokens import STEM_MARK, Token, tokens
 from papersearch.paper import Paper
+from papersearch.record import Record
 
 WIDTH = 160
 """Characters of an excerpt; Chinese ones count twice, as on a terminal."""
@@ -23,7 +23,7 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+|>\s?|#{1,6}\s+|\d+[.)]\s+)+")
 _FENCE = re.compile(r"^\s*(?:```|~~~|[-*_]{3,}\s*$|\|[\s:|-]+\|?\s*$|<[^>]*>\s*$|!\[[^\]]*\]\([^)]*\)\s*$)")
 
 
-class Excerpt(NamedTuple):
+class Excerpt(Record):
     """A piece of a note. `highlights` are [start, end) offsets into `text`."""
 
     text: str

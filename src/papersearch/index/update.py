@@ -181,9 +181,7 @@ def read_terms(roots: Sequence[Path]) -> Terms:
 
 
 def _timed(changes: Changes, started: float, *, dry_run: bool = False) -> Changes:
-    from dataclasses import replace
-
-    return replace(changes, took_ms=(time.perf_counter() - started) * 1000, dry_run=dry_run)
+    return changes.replace(took_ms=(time.perf_counter() - started) * 1000, dry_run=dry_run)
 
 
 def _reason_to_rebuild(folder: Path, terms: Terms, rebuild: bool) -> str:

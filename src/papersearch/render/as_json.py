@@ -114,16 +114,12 @@ def facets(counts: FacetCounts) -> str:
 
 def status(state: Status) -> str:
     """What is indexed."""
-    from dataclasses import asdict
-
-    return _dump({"schema": SCHEMA, **asdict(state)})
+    return _dump({"schema": SCHEMA, **state.as_dict()})
 
 
 def changes(done: Changes) -> str:
     """What a build did."""
-    from dataclasses import asdict
-
-    return _dump({"schema": SCHEMA, **asdict(done), "took_ms": round(done.took_ms, 3)})
+    return _dump({"schema": SCHEMA, **done.as_dict(), "took_ms": round(done.took_ms, 3)})
 
 
 def notices(found: Iterable[Notice]) -> str:

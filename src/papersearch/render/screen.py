@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+
+from papersearch.record import Record
 
 # C0 but for tab and line feed, DEL, C1, line and paragraph separators, all that reorders or steers bidi text, and lone
 # surrogates: bytes in names of files that are not UTF-8.
@@ -104,8 +105,7 @@ def merged(spans: Iterable[tuple[int, int]], length: int) -> list[tuple[int, int
     return done
 
 
-@dataclass(frozen=True)
-class Screen:
+class Screen(Record):
     """Where text goes. `columns` is None on a pipe: one line a hit, nothing wrapped or aligned."""
 
     columns: int | None = None
