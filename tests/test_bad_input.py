@@ -40,9 +40,9 @@ def titles(index: Index, query: str = "") -> list[str]:
     return [hit.paper.title for hit in index.search(query)]
 
 
-def reading(path: str, act: Callable[[Path], bytes]) -> Callable[[Path], bytes]:
+def reading(path: str, act: Callable[[Path], bytes]) -> Callable[[str], bytes]:
     """read_bytes(), but for one file."""
-    return lambda file: act(file) if file.name == path else read_bytes(file)
+    return lambda file: act(Path(file)) if os.path.basename(file) == path else read_bytes(file)
 
 
 def fails(code: int) -> Callable[[Path], bytes]:

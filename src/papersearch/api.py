@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from papersearch.analysis.tokens import tokens
 from papersearch.analysis.words import vocabulary_cutter
@@ -31,22 +27,26 @@ from papersearch.search import Answer, Found, IndexSearcher, Request
 from papersearch.snippets import excerpt
 from papersearch.stopwords import STOP_WORDS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+    from typing import Any, TypeVar
+
     from papersearch.files import Notice
     from papersearch.reports import Changes, Status
 
-PathLike = str | os.PathLike[str]
-
-Answered = TypeVar("Answered")
+    PathLike = str | os.PathLike[str]
+    Answered = TypeVar("Answered")
 
 REFRESH_LOCK_S = 0.2
 """How long a search waits for another writer before it answers from the last finished build."""
 BUILD_LOCK_S = 10.0
 
 
-def _roots(corpus: PathLike | Sequence[PathLike]) -> list[Path]:
+def _roots(corpus: PathLike | Sequence[PathLike]) -> list[str]:
     paths = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
-    return [Path(path) for path in paths]
+    return [os.fspath(path) for path in paths]
 
 
 class _Generation:
@@ -95,7 +95,7 @@ class Index:
     """An open index. Safe to share by threads; every search sees one finished generation. Use as a context manager."""
 
     def __init__(
-        self, roots: Sequence[Path], folder: Path, now: _Generation, notices: Sequence[str], *, mends: bool
+        self, roots: Sequence[str], folder: str, now: _Generation, notices: Sequence[str], *, mends: bool
     ) -> None:
         """Not for callers: use open_index(). `mends`: whether an index found damaged is built anew."""
         self._mends = mends
@@ -251,7 +251,7 @@ def open_index(
     index folder cannot be written, an existing index is used as it is and a notice says so. A missing or empty corpus
     never erases an index: CorpusError where there is no index to answer from, else a notice.
     """
-    roots, folder = _roots(corpus), Path(index)
+    roots, folder = _roots(corpus), os.fspath(index)
     now: _Generation | None = None
     notices: list[str] = []
     damage: IndexDamagedError | None = None
@@ -304,20 +304,25 @@ def build_index(
     from papersearch.index.update import update
 
     return update(
-        _roots(corpus), Path(index), rebuild=rebuild, dry_run=dry_run, progress=progress, lock_timeout_s=BUILD_LOCK_S
+        _roots(corpus),
+        os.fspath(index),
+        rebuild=rebuild,
+        dry_run=dry_run,
+        progress=progress,
+        lock_timeout_s=BUILD_LOCK_S,
     )
 
 
 def index_status(corpus: PathLike | Sequence[PathLike], index: PathLike) -> Status:
     """The state of an index without building or refreshing it; `built` is False where there is none."""
-    roots, folder = _roots(corpus), Path(index)
+    roots, folder = _roots(corpus), os.fspath(index)
     try:
         with open_snapshot(folder) as snapshot:
             return _status(roots, folder, snapshot)
     except IndexMissingError:
         from papersearch.reports import Status
 
-        return Status(tuple(map(str, roots)), str(folder), built=False, stale=True)
+        return Status(tuple(roots), folder, built=False, stale=True)
 
 
 def check_corpus(corpus: PathLike | Sequence[PathLike]) -> list[Notice]:
@@ -330,18 +335,18 @@ def check_corpus(corpus: PathLike | Sequence[PathLike]) -> list[Notice]:
     return check(_roots(corpus))
 
 
-def _status(roots: Sequence[Path], folder: Path, snapshot: Snapshot) -> Status:
+def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
     try:
         stale = stale_files(snapshot, roots)
     except CorpusError:
-        stale = [str(root) for root in roots if not root.exists()]
+        stale = [root for root in roots if not os.path.exists(root)]
     size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
     counts = snapshot.meta.get("counts", {})
     from papersearch.reports import Status
 
     return Status(
-        corpus=tuple(str(root) for root in roots),
-        index=str(folder),
+        corpus=tuple(roots),
+        index=folder,
         built=True,
         stale=bool(stale) or snapshot.meta.get("identity") != identity(),
         papers=int(counts.get("paper", 0)),

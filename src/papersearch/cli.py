@@ -222,11 +222,9 @@ class _Located:
 
     def _folders_of_roots(self) -> dict[str, str]:
         """What the paths of each root begin with → the folder they are relative to."""
-        from pathlib import Path
-
         from papersearch.files import root_names
 
-        names = root_names([Path(root) for root in self.corpus])
+        names = root_names(self.corpus)
         folders = (os.path.dirname(root) if os.path.isfile(root) else root for root in self.corpus)
         return dict(zip(names, folders, strict=True))
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
@@ -341,13 +341,13 @@ class _Resolver:
         return None, f"link to {url} leads nowhere"
 
 
-def _missing_target(root: Path, source: str, url: str) -> bool:
+def _missing_target(root: str, source: str, url: str) -> bool:
     """Whether a relative link to something that is no note has no file behind it."""
     target = unquote(re.split(r"[?#]", url, maxsplit=1)[0])
     if not target or _SCHEME.match(url) or "\0" in target:
         return False
     try:
-        return not (root / os.path.dirname(source) / target).exists()
+        return not os.path.exists(os.path.join(root, os.path.dirname(source), target))
     except (OSError, ValueError):
         return True
 
@@ -419,7 +419,7 @@ def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
     return done
 
 
-def read_corpus(roots: Sequence[Path]) -> tuple[Corpus, dict[str, bytes]]:
+def read_corpus(roots: Sequence[str]) -> tuple[Corpus, dict[str, bytes]]:
     """Read every note under the roots. Returns the corpus and the bytes of each file by its path.
 
     With several roots, paths begin with the root's own name. Raises CorpusError when a root does not exist; a file
@@ -431,11 +431,11 @@ def read_corpus(roots: Sequence[Path]) -> tuple[Corpus, dict[str, bytes]]:
     for root, prefix in zip(roots, prefixes, strict=True):
         require(root)
         paths, notices = find_notes(root)
-        corpus.notices += [n._replace(path=prefix + n.path) for n in notices]
+        corpus.notices += [n.replace(path=prefix + n.path) for n in notices]
         notes: list[Note] = []
         for path in paths:
             try:
-                contents[prefix + path] = data = read_bytes(root / path if root.is_dir() else root)
+                contents[prefix + path] = data = read_bytes(os.path.join(root, path) if os.path.isdir(root) else root)
             except OSError as error:
                 reason = error.strerror or type(error).__name__
                 corpus.notices.append(Notice(prefix + path, 0, f"cannot be read ({reason}); skipped", "skipped"))
@@ -446,11 +446,11 @@ def read_corpus(roots: Sequence[Path]) -> tuple[Corpus, dict[str, bytes]]:
             notes.append(parse_note(prefix + path, text))
         for note in notes:
             for line, url in note.links:
-                if not unquote(url).split("#")[0].lower().endswith(SUFFIXES) and root.is_dir():
+                if not unquote(url).split("#")[0].lower().endswith(SUFFIXES) and os.path.isdir(root):
                     source = note.path[len(prefix) :]
                     if _missing_target(root, source, url):
                         corpus.notices.append(Notice(note.path, line + 1, f"link to {url} leads nowhere", "link"))
-        papers, notices = papers_of(notes, whole_folder=root.is_dir())
+        papers, notices = papers_of(notes, whole_folder=os.path.isdir(root))
         corpus.papers += papers
         corpus.notices += notices
         corpus.files += [prefix + path for path in paths]

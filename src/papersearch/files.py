@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 from papersearch.errors import CorpusError
+from papersearch.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Path = str | os.PathLike[str]
 
 SUFFIXES = (".md", ".markdown")
 TERMS_NAME = "terms.txt"
@@ -20,7 +24,7 @@ RACY_NS = 50_000_000
 """A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
 
 
-class Notice(NamedTuple):
+class Notice(Record):
     """Something about one place of the corpus that its owner should know; never fatal."""
 
     path: str
@@ -32,7 +36,7 @@ class Notice(NamedTuple):
         return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
 
 
-class FileState(NamedTuple):
+class FileState(Record):
     """What tells whether a note changed since it was read: its stat, then its hash."""
 
     path: str
@@ -51,15 +55,15 @@ def find_notes(root: Path) -> tuple[list[str], list[Notice]]:
     Regular files only: FIFOs, devices and symbolic links (which may lead out of the corpus, or in circles) are not
     followed. Hidden folders are skipped.
     """
-    if root.is_file():
-        return [root.name], []
+    if os.path.isfile(root):
+        return [os.path.basename(root)], []
     found: list[str] = []
     notices: list[Notice] = []
     pending = [""]
     while pending:
         folder = pending.pop()
         try:
-            with os.scandir(root / folder) as entries:
+            with os.scandir(os.path.join(root, folder)) as entries:
                 for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     if entry.is_dir(follow_symlinks=False):
@@ -105,9 +109,10 @@ def root_names(roots: Sequence[Path]) -> list[str]:
         return [""]
     names: list[str] = []
     for root in roots:
-        name, n = root.resolve().name, 2
+        own = os.path.basename(os.path.realpath(root))
+        name, n = own, 2
         while f"{name}/" in names:
-            name, n = f"{root.resolve().name}-{n}", n + 1
+            name, n = f"{own}-{n}", n + 1
         names.append(f"{name}/")
     return names
 
@@ -118,9 +123,10 @@ def root_names(roots: Sequence[Path]) -> list[str]:
 def require(root: Path) -> None:
     """Raises CorpusError, with the reason, if there is no folder or file at a corpus's root."""
     try:
-        root.stat()
+        os.stat(root)
     except (OSError, ValueError) as error:
-        name = str(root) if len(str(root)) <= LONGEST_SHOWN else f"{str(root)[:LONGEST_SHOWN]}…"
+        name = os.fspath(root)
+        name = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}…"
         told = isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, NotADirectoryError))
         reason = f" ({os.strerror(error.errno or 0)})" if isinstance(error, OSError) and told else ""
         message = f"no corpus at {name!r}{reason}; name a folder of Markdown or one file with --corpus"
@@ -134,12 +140,13 @@ def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
     for root, prefix in zip(roots, root_names(roots), strict=True):
         require(root)
         paths, notices = find_notes(root)
-        if root.is_dir() and (root / TERMS_NAME).is_file():
+        is_folder = os.path.isdir(root)
+        if is_folder and os.path.isfile(os.path.join(root, TERMS_NAME)):
             paths.append(TERMS_NAME)
         remarks += [Notice(prefix + n.path, n.line, n.message, n.kind) for n in notices]
         for path in paths:
             try:
-                found = os.stat(root / path if root.is_dir() else root)
+                found = os.stat(os.path.join(root, path) if is_folder else root)
             except OSError:
                 continue
             states.append(FileState(prefix + path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, ""))
@@ -179,14 +186,16 @@ def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_n
     return changed
 
 
-def disk_paths(roots: Sequence[Path], paths: Iterable[str]) -> Iterable[tuple[str, Path]]:
+def disk_paths(roots: Sequence[Path], paths: Iterable[str]) -> Iterable[tuple[str, str]]:
     """(path in the corpus, path on disk)."""
     if len(roots) == 1:
+        only = os.fspath(roots[0])
+        is_folder = os.path.isdir(only)
         for path in paths:
-            yield path, roots[0] / path if roots[0].is_dir() else roots[0]
+            yield path, os.path.join(only, path) if is_folder else only
         return
     by_prefix = dict(zip(root_names(roots), roots, strict=True))
     for path in paths:
         name, _, rest = path.partition("/")
-        root = by_prefix[name + "/"]
-        yield path, root / rest if root.is_dir() else root
+        root = os.fspath(by_prefix[name + "/"])
+        yield path, os.path.join(root, rest) if os.path.isdir(root) else root

@@ -9,8 +9,7 @@ to a stronger one. Neighbouring ideas that are written or translated as one are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.stem import stem
@@ -18,6 +17,7 @@ from papersearch.analysis.tokens import LONGEST_INITIALS, MAX_TERM, SHORTEST_INI
 from papersearch.analysis.words import vocabulary_cutter
 from papersearch.fields import GRAMS, TEXT
 from papersearch.glossary import LONGEST_KEY, Lookup
+from papersearch.record import Record
 from papersearch.stopwords import STOP_WORDS
 
 STEM_FACTOR = 0.9
@@ -69,7 +69,7 @@ class Vocabulary(Protocol):
         ...
 
 
-class Form(NamedTuple):
+class Form(Record):
     """One way to write an idea: terms at offsets from its first position. A single term is its own phrase."""
 
     parts: tuple[tuple[str, tuple[str, ...], int], ...]
@@ -80,7 +80,7 @@ class Form(NamedTuple):
         return cls(((key, (text,), 0),))
 
 
-class Group(NamedTuple):
+class Group(Record):
     """Forms that add up, and how much they count. `corrected` is the spelling they were found under, if not the
     query's."""
 
@@ -89,7 +89,7 @@ class Group(NamedTuple):
     corrected: str = ""
 
 
-class Idea(NamedTuple):
+class Idea(Record):
     """One thing a query asks for. `text` is how the query writes it; `size` is what it weighs, in words."""
 
     text: str
@@ -97,7 +97,7 @@ class Idea(NamedTuple):
     size: float = 1.0
 
 
-class Span(NamedTuple):
+class Span(Record):
     """Neighbouring ideas [start, stop) found as one: `lightseq 2` as `lightseq2`, 知识蒸馏 as `knowledge distillation`.
 
     A `concept` names one idea: a paper that has its words apart matches it only in part.
@@ -109,18 +109,17 @@ class Span(NamedTuple):
     concept: bool = False
 
 
-@dataclass
 class Ideas:
     """What a stretch of query text asks for."""
 
-    ideas: list[Idea] = field(default_factory=list)
-    spans: list[Span] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    """Words that carry no weight: question words, politeness, function words."""
+    def __init__(self) -> None:
+        self.ideas: list[Idea] = []
+        self.spans: list[Span] = []
+        self.ignored: list[str] = []
+        """Words that carry no weight: question words, politeness, function words."""
 
 
-@dataclass
-class _Piece:
+class _Piece(Record):
     """A word of the query in order, with the idea made of it (None for a stop word)."""
 
     text: str

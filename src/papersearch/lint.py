@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from papersearch.digest import read_corpus
 from papersearch.files import Notice
@@ -15,7 +14,7 @@ from papersearch.paper import Paper, identity
 from papersearch.venues import canonical_venue, known_spelling
 
 
-def check(roots: Sequence[Path]) -> list[Notice]:
+def check(roots: Sequence[str]) -> list[Notice]:
     """Everything there is to say about a corpus, by path and line; empty for a clean one.
 
     `kind` is "link", "encoding" or "skipped" (from reading), "venue" or "year" (a heading without), "duplicate" (same

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from papersearch.analysis.normalize import fold
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import units
+from papersearch.record import Record
 
 AMBIGUOUS = "?"
 """Ends a short form that stands for other ideas too."""
@@ -16,14 +17,14 @@ LONGEST_KEY = 8
 """Words or runs of Chinese that a form may have and still be looked up."""
 
 
-class Name(NamedTuple):
+class Name(Record):
     """One name of an idea."""
 
     text: str
     ambiguous: bool
 
 
-class Sense(NamedTuple):
+class Sense(Record):
     """One idea that a form names: its other names, and whether the form is short for other ideas too."""
 
     others: tuple[Name, ...]

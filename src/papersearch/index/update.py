@@ -21,9 +21,6 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from papersearch.errors import CorpusError, IndexDamagedError, IndexMissingError, UsageError
 from papersearch.files import (
@@ -39,16 +36,21 @@ from papersearch.files import (
 )
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.paper import Paper
+from papersearch.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from papersearch.glossary.terms import Terms
     from papersearch.index.writer import IndexWriter
     from papersearch.reports import Changes
 
+    Progress = Callable[[int, int], None]
+
 LAYOUT = 2
 """Goes up when the same notes and the same analysis would be stored in another way."""
-
-Progress = Callable[[int, int], None]
 
 
 def identity() -> str:
@@ -70,12 +72,12 @@ def identity() -> str:
     return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {dictionary}; stems {fingerprint()}"
 
 
-def absolute(roots: Sequence[Path]) -> list[str]:
+def absolute(roots: Sequence[str]) -> list[str]:
     """By what an index knows its corpus again."""
     return [os.path.abspath(root) for root in roots]
 
 
-def stale_files(snapshot: Snapshot, roots: Sequence[Path]) -> list[str]:
+def stale_files(snapshot: Snapshot, roots: Sequence[str]) -> list[str]:
     """Notes that are not what the snapshot was built from. Raises CorpusError if a root is gone."""
     known = _file_states(snapshot.meta)
     return changed_files(roots, known, int(snapshot.meta.get("looked_at", 0)))
@@ -94,8 +96,8 @@ def paper_digest(stored: dict[str, Any]) -> str:
 
 
 def update(
-    roots: Sequence[Path],
-    folder: Path,
+    roots: Sequence[str],
+    folder: str,
     *,
     rebuild: bool = False,
     dry_run: bool = False,
@@ -130,7 +132,7 @@ def update(
         break
     from papersearch.glossary import shipped_in
 
-    shipped_in(str(folder), anew=rebuild)  # compiled now, so that no search has to
+    shipped_in(folder, anew=rebuild)  # compiled now, so that no search has to
     return _timed(changes, started)
 
 
@@ -138,7 +140,7 @@ def _carry_out(
     plan: _Plan,
     writer: IndexWriter,
     base: Snapshot | None,
-    roots: Sequence[Path],
+    roots: Sequence[str],
     terms: Terms,
     progress: Progress | None,
 ) -> Changes:
@@ -147,7 +149,7 @@ def _carry_out(
 
     if not plan.papers:
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
-        raise CorpusError(f"no papers found in {', '.join(map(str, roots))}; {left}")
+        raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
     cut = jieba_words_with(terms.words)
     for done, paper in enumerate(plan.work):
         if progress:
@@ -162,14 +164,14 @@ def _carry_out(
     return plan.changes
 
 
-def read_terms(roots: Sequence[Path]) -> Terms:
+def read_terms(roots: Sequence[str]) -> Terms:
     """The user's own terms of all roots; what is wrong with them is said with the place."""
     from papersearch.glossary.terms import Terms, parse_terms
 
     found = Terms()
     for root, prefix in zip(roots, root_names(roots), strict=True):
-        path = root / TERMS_NAME
-        if not root.is_dir() or not path.is_file():
+        path = os.path.join(root, TERMS_NAME)
+        if not os.path.isdir(root) or not os.path.isfile(path):
             continue
         try:
             one = parse_terms(decode(read_bytes(path))[0])
@@ -184,7 +186,7 @@ def _timed(changes: Changes, started: float, *, dry_run: bool = False) -> Change
     return changes.replace(took_ms=(time.perf_counter() - started) * 1000, dry_run=dry_run)
 
 
-def _reason_to_rebuild(folder: Path, terms: Terms, rebuild: bool) -> str:
+def _reason_to_rebuild(folder: str, terms: Terms, rebuild: bool) -> str:
     """Why everything has to be analysed again; empty if what changed is enough."""
     if rebuild:
         return "asked for"
@@ -206,7 +208,7 @@ def _differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return any(old.get(key) != value for key, value in new.items() if key not in volatile)
 
 
-class _Plan(NamedTuple):
+class _Plan(Record):
     """What a build has to do: all papers, those to be analysed, the meta of the new generation."""
 
     changes: Changes
@@ -215,7 +217,7 @@ class _Plan(NamedTuple):
     meta: dict[str, Any]
 
 
-def _plan(roots: Sequence[Path], base: Snapshot | None, terms: Terms, reason: str) -> _Plan:
+def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str) -> _Plan:
     from papersearch.digest import read_corpus
     from papersearch.reports import Changes
 
@@ -267,7 +269,7 @@ def _plan(roots: Sequence[Path], base: Snapshot | None, terms: Terms, reason: st
     return _Plan(changes, corpus.papers, work, meta)
 
 
-def _digest(path: str, contents: dict[str, bytes], roots: Sequence[Path]) -> str:
+def _digest(path: str, contents: dict[str, bytes], roots: Sequence[str]) -> str:
     """Digest of a file of the corpus as it was read; empty if it could not be."""
     if path not in contents and not path.endswith(TERMS_NAME):
         return ""
