@@ -959,7 +959,7 @@ def test_progress_is_shown_on_a_terminal_only(
 
 def process(*args: str | bytes, cwd: Path, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "papersearch.cli", *args],
+        [sys.executable, "-m", "papersearch", *args],
         cwd=cwd,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -979,7 +979,7 @@ def in_terminal(*args: str, cwd: Path, columns: int = 60, **environment: str) ->
 
     master, slave = pty.openpty()
     started = subprocess.Popen(
-        [sys.executable, "-m", "papersearch.cli", *args],
+        [sys.executable, "-m", "papersearch", *args],
         cwd=cwd,
         env={**os.environ, "COLUMNS": str(columns), **environment},
         stdin=slave,
@@ -1122,7 +1122,7 @@ def test_a_full_disk_is_told(here: Path) -> None:
     for args in (["list"], ["--help"]):
         with open("/dev/full", "wb") as full:
             done = subprocess.run(
-                [sys.executable, "-m", "papersearch.cli", *args],
+                [sys.executable, "-m", "papersearch", *args],
                 cwd=here,
                 stdout=full,
                 stderr=subprocess.PIPE,
@@ -1136,7 +1136,7 @@ def test_a_full_disk_is_told(here: Path) -> None:
 @pytest.mark.parametrize(("close", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
 def test_closed_streams(close: str, code: int, here: Path) -> None:
     done = subprocess.run(
-        ["sh", "-c", f'"$0" -m papersearch.cli list {close}', sys.executable],
+        ["sh", "-c", f'"$0" -m papersearch list {close}', sys.executable],
         cwd=here,
         capture_output=True,
         check=False,
@@ -1144,7 +1144,7 @@ def test_closed_streams(close: str, code: int, here: Path) -> None:
     assert done.returncode == code
     assert done.stderr == b""
     wrong = subprocess.run(
-        ["sh", "-c", f'"$0" -m papersearch.cli list --no {close}', sys.executable],
+        ["sh", "-c", f'"$0" -m papersearch list --no {close}', sys.executable],
         cwd=here,
         capture_output=True,
         check=False,
@@ -1277,7 +1277,7 @@ def test_bash_gets_values_that_are_one_word_to_it(notes: Path, run: Run) -> None
     (folder / "completion.bash").write_text(run("completion", "bash").out)
     (folder / "bin").mkdir()
     script = folder / "bin" / "papersearch"
-    script.write_text(f"#!{sys.executable}\nfrom papersearch.cli import main\nmain()\n")
+    script.write_text(f"#!{sys.executable}\nfrom papersearch.__main__ import main\nmain()\n")
     script.chmod(0o755)
     done = subprocess.run(
         ["bash", "--norc", "-c", BASH, "bash", venue[0].lower()], cwd=folder, capture_output=True, text=True,

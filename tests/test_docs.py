@@ -121,7 +121,7 @@ def on_a_terminal(command: str, folder: Path) -> str:
     tools = folder / "bin"
     tools.mkdir(exist_ok=True)
     script = tools / "papersearch"
-    script.write_text(f"#!{sys.executable}\nfrom papersearch.cli import main\nmain()\n", encoding="utf-8")
+    script.write_text(f"#!{sys.executable}\nfrom papersearch.__main__ import main\nmain()\n", encoding="utf-8")
     script.chmod(0o755)
     variables = {
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "COLUMNS": str(COLUMNS), "NO_COLOR": "1",

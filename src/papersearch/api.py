@@ -267,7 +267,7 @@ def open_index(
         notices.append(_mended(error))
     if refresh:
         try:
-            if now is None or now.meta.get("identity") != identity() or stale_files(now.snapshot, roots):
+            if now is None or _analysed_otherwise(now.meta) or stale_files(now.snapshot, roots):
                 from papersearch.index.update import update
 
                 lock_timeout_s = BUILD_LOCK_S if now is None else REFRESH_LOCK_S
@@ -282,6 +282,11 @@ def open_index(
     assert now is not None
     notices += [str(line) for key in ("skipped", "warnings") for line in now.meta.get(key, [])]
     return Index(roots, folder, now, notices, mends=refresh)
+
+
+def _analysed_otherwise(meta: dict[str, Any]) -> bool:
+    """Whether the notes would be analysed in another way today."""
+    return bool(meta.get("identity") != identity(str(meta.get("dictionary", ""))))
 
 
 def _mended(error: IndexDamagedError) -> str:
@@ -348,7 +353,7 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         corpus=tuple(roots),
         index=folder,
         built=True,
-        stale=bool(stale) or snapshot.meta.get("identity") != identity(),
+        stale=bool(stale) or _analysed_otherwise(snapshot.meta),
         papers=int(counts.get("paper", 0)),
         notes=int(counts.get("note", 0)),
         files=len(snapshot.meta.get("files", [])),

@@ -43,8 +43,41 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WEB_LINK = re.compile(r"https?://[^\s\"'<>\\^`{|}\x00-\x1f\x7f-\x9f\ud800-\udfff]+", re.IGNORECASE)
 
 
-class Program(click.Group):
+class _Helpful:
+    """Makes a command's help option without click's translations, which are looked for on disk at every start."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """As click.Command.get_help_option()."""
+        return click.Option(
+            self.get_help_option_names(ctx),  # type: ignore[attr-defined]
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_help,
+            help="Show this message and exit.",
+        )
+
+
+def _show_help(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        _write(context.get_help() + "\n")
+        context.exit()
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        _write(f"papersearch {__version__}\n")
+        context.exit()
+
+
+class _PlainCommand(_Helpful, click.Command):
+    """A command without options of its own kind."""
+
+
+class Program(_Helpful, click.Group):
     """The whole command line. However it is started, it ends with one of four exit codes and never with a traceback."""
+
+    command_class = _PlainCommand
 
     def main(
         self,
@@ -281,7 +314,14 @@ def _filters(command: _Command) -> _Command:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="papersearch", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def program(context: click.Context) -> None:
     """Ranked search over a Markdown digest of papers, in Chinese and English.
@@ -359,7 +399,7 @@ class _Progress:
             self._bar.__exit__(None, None, None)
 
 
-class SearchCommand(click.Command):
+class SearchCommand(_PlainCommand):
     """Takes `-word` for a word of the query that is not wanted, where no option is spelled so."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -982,9 +1022,5 @@ def completion_command(shell: str, **_: object) -> int:
 
 
 def main() -> NoReturn:
-    """Entry point of the `papersearch` script."""
+    """Run the command of argv; ends with SystemExit and its exit code."""
     sys.exit(program.main(standalone_mode=False))
-
-
-if __name__ == "__main__":
-    main()

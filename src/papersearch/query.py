@@ -95,8 +95,9 @@ class Query(Record):
 
 _DOUBLE_QUOTES = str.maketrans(dict.fromkeys("“”„‟＂〝〞「」『』«»", '"'))
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣", "-"))
-_FIELD = re.compile(r"([^\W\d_]+)[:：](?=\S)")
-_RANGE = re.compile(r"\[\s*(\S+)\s+TO\s+(\S+)\s*\]", re.IGNORECASE)
+# Compiled for a query that has a colon, or a range of years.
+_FIELD = r"([^\W\d_]+)[:：](?=\S)"
+_RANGE = r"(?i)\[\s*(\S+)\s+TO\s+(\S+)\s*\]"
 _YEAR = r"[12][0-9]{3}"
 _YEARS = (rf"(?:(?P<one>{_YEAR})|(?P<low>{_YEAR})?\s*(?:\.\.\.?|-|~|TO)\s*(?P<high>{_YEAR})?"
                     rf"|(?P<sign>>=|<=|>|<)\s*(?P<bound>{_YEAR}))\Z")  # fmt: skip
@@ -110,7 +111,7 @@ def half_width(text: str) -> str:
 def parse_years(value: str) -> tuple[int | None, int | None]:
     """`2022`, `2019..2021`, `2021..`, `..2017`, `>=2020`, `[2019 TO 2021]`. Raises ValueError saying what is wrong."""
     text = half_width(value).strip()
-    bracketed = _RANGE.fullmatch(text)
+    bracketed = re.fullmatch(_RANGE, text)
     if bracketed:
         text = "..".join("" if end == "*" else end for end in bracketed.groups())
     found = re.match(_YEARS, text, re.IGNORECASE)  # compiled only for a query that has years
@@ -236,7 +237,7 @@ class _Parser:
             return nodes[0] if len(nodes) == 1 else And(tuple(nodes)) if nodes else None
         if source[self.at] == '"':
             return self.phrase()
-        known = _FIELD.match(source, self.at)
+        known = re.compile(_FIELD).match(source, self.at) if ":" in source or "：" in source else None
         if known and source[known.end()] not in ")":
             named = BY_ANY_NAME.get(known.group(1).lower())
             if named:
@@ -304,7 +305,7 @@ class _Parser:
         return Exact(named.name, exact) if exact else None
 
     def years_text(self) -> list[str]:
-        if found := _RANGE.match(self.source, self.at):
+        if found := re.compile(_RANGE).match(self.source, self.at):
             self.at = found.end()
             return [found.group()]
         return self.values()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from papersearch.analysis.normalize import fold, is_cjk, normalize
+from papersearch.analysis.normalize import fold, is_cjk, normalize, source_end
 from papersearch.analysis.tokens import STEM_MARK, Token, tokens
 from papersearch.paper import Paper
 from papersearch.record import Record
@@ -50,10 +50,26 @@ def highlights(text: str, terms: Iterable[str]) -> list[tuple[int, int]]:
     """[start, end) of every place of `text` that one of the index terms stands for, merged and in order."""
     wanted = set(terms)
     chinese = [t for t in wanted if is_cjk(t)]
+    if len(chinese) == len(wanted) and "\n" not in text:
+        return _merged(_runs(text, chinese))
     words, grams, _ = tokens(text, _finder(chinese))  # type: ignore[arg-type]
-    found = sorted({(t.start, t.end) for t in words if t.term in wanted} | _characters(grams, wanted))
+    return _merged({(t.start, t.end) for t in words if t.term in wanted} | _characters(grams, wanted))
+
+
+def _runs(line: str, chinese: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """[start, end) of every place of one line where one of the Chinese terms stands: no word has to be told apart."""
+    normalized, origins = normalize(line)
+    for term in chinese:
+        at = normalized.find(term)
+        while at >= 0:
+            yield origins[at], source_end(line, origins[at + len(term) - 1])
+            at = normalized.find(term, at + 1)
+
+
+def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that touch as one."""
     merged: list[tuple[int, int]] = []
-    for start, end in found:
+    for start, end in sorted(found):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -96,7 +112,9 @@ def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
         for normalized in (False, True):
             best: tuple[int, str, str, int] | None = None
             marks_of_best: list[tuple[int, int]] = []
-            for _, line, path, number in _candidates(paper, parts, normalized=normalized):
+            for expected, line, path, number in _candidates(paper, parts, normalized=normalized):
+                if best is not None and best[0] >= expected:
+                    break
                 line = _cropped(line, parts)
                 marks = highlights(line, terms)
                 kinds = len({fold(line[start:end]) for start, end in marks})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 
-_STEMMABLE = re.compile(r"[a-z]{3,40}\Z")
+SHORTEST_STEMMED, LONGEST_STEMMED = 3, 40
 _stemmer: Any = None
 
 
@@ -14,7 +13,7 @@ _stemmer: Any = None
 def stem(word: str) -> str:
     """The stem of a lower-case English word; anything else (digits, other scripts, one or two letters) is its own."""
     global _stemmer
-    if not _STEMMABLE.match(word):
+    if not (SHORTEST_STEMMED <= len(word) <= LONGEST_STEMMED and word.isascii() and word.isalpha() and word.islower()):
         return word
     if _stemmer is None:
         try:

@@ -46,12 +46,13 @@ class Token(NamedTuple):
 
 # Read off the shadow of a text, in which every Chinese character is the same one.
 _UNIT = re.compile(rf"{CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*|[^\W_{CJK}]+")
-_PROGRAMMING = re.compile(r"(?:(?<![^\W_])[a-z]\+\+|(?<![^\W_])[acfj]#)(?![^\W_])", re.IGNORECASE)
 _CONNECTORS = frozenset("-_./*+&^:@'×·|=,%")
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\WA-Za-z\d_]+")
-_CASED = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Za-z]\d|\d[A-Za-z]")
-_BLOCK_END = re.compile(r"\n[ \t]*(?:\n|[-*+>#|]|\d+[.)])")
-_VERSION = re.compile(r"([a-z]{2,})v(\d+)\Z")
+# These are compiled when a text first needs them, which most queries and the lines they show do not.
+_PROGRAMMING = r"(?i)(?:(?<![^\W_])[a-z]\+\+|(?<![^\W_])[acfj]#)(?![^\W_])"
+_PARTS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\WA-Za-z\d_]+"
+_CASED = r"[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Za-z]\d|\d[A-Za-z]"
+_BLOCK_END = r"\n[ \t]*(?:\n|[-*+>#|]|\d+[.)])"
+_VERSION = r"([a-z]{2,})v(\d+)\Z"
 
 
 def units(text: str) -> tuple[list[Unit], str]:
@@ -62,8 +63,8 @@ def units(text: str) -> tuple[list[Unit], str]:
     last_end = 0
     for match in _UNIT.finditer(shadow(normalized)):
         start, end = match.span()
-        if last_end and _BLOCK_END.search(normalized, last_end, start):
-            position += 1
+        if last_end and normalized.find("\n", last_end, start) >= 0:
+            position += re.compile(_BLOCK_END).search(normalized, last_end, start) is not None
         last_end = end
         if match.group()[0] == CJK:
             at = [i for i in range(start, end) if not normalized[i].isspace()]
@@ -105,15 +106,15 @@ def _joins(before: str, connector: str, after: str) -> bool:
 def parts_of(word: str) -> list[str]:
     """Parts of a CamelCase or letter-digit word, folded: `LightSeq2` → light, seq, 2, lightseq; `yolov7` → yolov,
     yolo, 7. Single letters are no parts."""
-    if not _CASED.search(word):
+    if word.isdigit() or (word.isalpha() and (word[1:].islower() or word.isupper())) or not re.search(_CASED, word):
         return []
-    pieces = [fold(p) for p in _PARTS.findall(word)]
+    pieces = [fold(p) for p in re.findall(_PARTS, word)]
     whole = fold(word)
     parts = [p for p in pieces if len(p) > 1 or p.isdigit()]
     letters = whole.rstrip("0123456789")
     if letters != whole and len(letters) > 1 and letters.isalpha():
         parts.append(letters)
-        if version := _VERSION.match(whole):
+        if version := re.match(_VERSION, whole):
             parts.append(version.group(1))
             parts.append("v" + version.group(2))
     return [p for p in dict.fromkeys(parts) if p != whole]
@@ -162,7 +163,8 @@ def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[To
             symbols = fold(whole)[:MAX_TERM]
             if any(c in symbols for c in _CONNECTORS - {"-", "_"}) or len(joined) <= 4:
                 words.append(Token(symbols, at, begin, end))
-        tail = _PROGRAMMING.match(text, last.origins[0]) if end < len(text) else None
+        follows = end < len(text) and text[end] in "+#"
+        tail = re.compile(_PROGRAMMING).match(text, last.origins[0]) if follows else None
         if tail:
             words.append(Token(fold(tail.group()), start + last.position, last.origins[0], tail.end()))
     return words, grams, taken

@@ -3,6 +3,7 @@
 What the table of contents remembers of a build (its meta, JSON):
 
     identity   what the analysis depends on; a change means that everything is analysed again
+    dictionary where the dictionary lay that the notes were cut by
     roots      the corpus: absolute paths of its folders or files
     files      path, size, mtime_ns, ctime_ns, digest of every note
     looked_at  Unix time in ns at which these were taken
@@ -53,23 +54,33 @@ LAYOUT = 2
 """Goes up when the same notes and the same analysis would be stored in another way."""
 
 
-def identity() -> str:
+def identity(dictionary: str = "") -> str:
     """What the terms in an index depend on besides the notes: our analysis, the stemmer, jieba's dictionary.
 
-    Computed at every search, so jieba is found but not imported: its dictionary is told by its size.
+    Computed at every search, so the dictionary is told by its size, and not even looked for where it is known: a search
+    needs no jieba, and a build looks for the one that it uses.
     """
-    from importlib.util import find_spec
-
     from papersearch.analysis import ANALYSIS
     from papersearch.analysis.stem import fingerprint
 
+    size = _size(dictionary) or _size(dictionary_path())
+    return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {size}; stems {fingerprint()}"
+
+
+def dictionary_path() -> str:
+    """Where jieba's dictionary is; jieba is not imported for it."""
+    from importlib.util import find_spec
+
     spec = find_spec("jieba")
-    folder = os.path.dirname(spec.origin) if spec and spec.origin else ""
+    return os.path.join(os.path.dirname(spec.origin), "dict.txt") if spec and spec.origin else ""
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, 0 if there is none."""
     try:
-        dictionary = os.stat(os.path.join(folder, "dict.txt")).st_size
+        return os.stat(path).st_size
     except OSError:
-        dictionary = 0
-    return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {dictionary}; stems {fingerprint()}"
+        return 0
 
 
 def absolute(roots: Sequence[str]) -> list[str]:
@@ -244,6 +255,7 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
     warnings = [str(n) for n in corpus.notices if n.kind == "encoding"] + [text for _, text in terms.problems]
     meta = {
         "identity": identity(),
+        "dictionary": dictionary_path(),
         "roots": absolute(roots),
         "files": [[s.path, s.size, s.mtime_ns, s.ctime_ns, _digest(s.path, contents, roots)] for s in states],
         "looked_at": looked_at,

@@ -11,9 +11,7 @@ from papersearch.record import Record
 
 # C0 but for tab and line feed, DEL, C1, line and paragraph separators, all that reorders or steers bidi text, and lone
 # surrogates: bytes in names of files that are not UTF-8.
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f\ud800-\udfff]"
-)
+_UNSAFE = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f\ud800-\udfff]"
 _BLANKS = str.maketrans("\t\n\r", "   ")
 _STYLES = {"bold": "1", "dim": "2", "mark": "1;33", "place": "36"}
 
@@ -27,7 +25,7 @@ NARROWEST = 20
 
 def block(text: str) -> str:
     """Text of many lines in which no character can steer a terminal: each that could is shown as U+FFFD."""
-    return _UNSAFE.sub("\ufffd", text)
+    return text if text.isprintable() else re.sub(_UNSAFE, "\ufffd", text)
 
 
 def line(text: str) -> str:
