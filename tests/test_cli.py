@@ -1081,7 +1081,7 @@ def test_names_of_files_may_be_any_bytes(tmp_path: Path, run: Run, monkeypatch: 
 def test_indexing_shows_its_progress_on_a_terminal(notes: Path) -> None:
     done = in_terminal("index", cwd=notes.parent)
     assert done.code == 0
-    assert re.search(r"indexing +\[#+\] +100%", done.out)
+    assert re.search(r"indexing +\[#+\] +2/2 .*papers/s", done.out)
     assert "\n2 added, " in done.out
 
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -379,20 +380,29 @@ def index_command(
 
 
 class _Progress:
-    """A progress bar on standard error, if that is a terminal. It appears with the first report."""
+    """A progress bar with rate and time left, on standard error if that is a terminal. Appears with the first report."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._wanted = _is_terminal(sys.stderr)
+        self._began = 0.0
 
     def __call__(self, done: int, total: int) -> None:
         if not self._wanted or not total:
             return
         if self._bar is None:
-            bar = click.progressbar(length=total, label="indexing", show_eta=False, file=sys.stderr)
+            self._began = time.monotonic()
+            bar = click.progressbar(
+                length=total, label="indexing", show_pos=True, item_show_func=self._rate, file=sys.stderr
+            )
             self._bar = bar.__enter__()
         if done == total or done - self._bar.pos >= total / 100:
-            self._bar.update(done - self._bar.pos)
+            self._bar.update(done - self._bar.pos, done)
+
+    def _rate(self, done: int | None) -> str:
+        """Papers a second since the first report."""
+        passed_s = time.monotonic() - self._began
+        return f"{done / passed_s:.0f} papers/s" if done and passed_s > 0 else ""
 
     def close(self) -> None:
         if self._bar is not None:
