@@ -380,7 +380,7 @@ def index_command(
 
 
 class _Progress:
-    """A progress bar with rate and time left, on standard error if that is a terminal. Appears with the first report."""
+    """A progress bar with rate and time left, on standard error if that is a terminal; from the first report on."""
 
     def __init__(self) -> None:
         self._bar: Any = None
