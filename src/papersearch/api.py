@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from papersearch.files import Notice
+    from papersearch.index.places import Places
     from papersearch.reports import Changes, Status
 
     PathLike = str | os.PathLike[str]
@@ -55,9 +56,9 @@ class _Generation:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.meta = snapshot.meta
-        self.places: dict[str, list[Any]] = snapshot.meta.get("places", {})
-        self.labels: dict[str, dict[str, str]] = snapshot.meta.get("labels", {})
-        self._order: dict[int, int] | None = None
+        if snapshot.places is None:
+            raise IndexDamagedError(f"{snapshot.folder} does not say where its papers stand; run papersearch index")
+        self.places: Places = snapshot.places
         self._glossary: Lookup | None = None
         self.searcher = IndexSearcher(snapshot, self.order_of, self.glossary)
 
@@ -74,16 +75,12 @@ class _Generation:
 
     def order_of(self, doc: int) -> tuple[object, ...]:
         """Where the document stands in reading order."""
-        if self._order is None:
-            docs = (self.snapshot.doc_of(paper_id) for paper_id in self.places)
-            self._order = {doc: n for n, doc in enumerate(docs) if doc is not None}
-        return (self._order.get(doc, len(self._order)), doc)
+        return (self.places.rank(doc),)
 
     def paper(self, doc: int) -> Paper:
         stored = self.snapshot.stored(doc)
         try:
-            path, line, end_line, _ = self.places[stored["id"]]
-            return Paper.from_stored(stored, path, line, end_line)
+            return Paper.from_stored(stored, *self.places.place(doc))
         except (KeyError, TypeError, ValueError) as error:
             raise IndexDamagedError(
                 f"{self.snapshot.folder}: document {doc} is not what was stored ({type(error).__name__}); "
@@ -356,7 +353,7 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         stale=bool(stale) or _analysed_otherwise(snapshot.meta),
         papers=int(counts.get("paper", 0)),
         notes=int(counts.get("note", 0)),
-        files=len(snapshot.meta.get("files", [])),
+        files=snapshot.places.file_count if snapshot.places is not None else 0,
         generation=snapshot.generation,
         built_at=str(snapshot.meta.get("built_at", "")),
         bytes=size,
@@ -390,7 +387,7 @@ def _facet_counts(now: _Generation, answer: Answer) -> FacetCounts:
     """Counts by value as written, most frequent first; years newest first."""
     counts: FacetCounts = {}
     for name, by_value in answer.facets.items():
-        labels = now.labels.get(name, {})
+        labels = now.places.labels(name)
         rows = [(labels.get(value, value), n) for value, n in by_value.items()]
         if name == "year":
             counts[name] = sorted(rows, reverse=True)

@@ -29,7 +29,7 @@ def offers(name: str, begin: str, corpus: Sequence[str] = (), index: str | None 
 
 
 def _values(snapshot: Snapshot, name: str, begin: str) -> list[tuple[str, str]]:
-    labels = snapshot.meta["labels"].get(name, {})
+    labels = snapshot.places.labels(name) if snapshot.places is not None else {}
     values = {str(labels.get(term, term)) for term in snapshot.field(name).live_terms()}
     return [(value, "") for value in sorted(values) if value.casefold().startswith(begin.casefold())]
 

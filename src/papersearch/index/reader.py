@@ -17,9 +17,10 @@ import time
 from array import array
 
 from papersearch.errors import IndexDamagedError, UsageError
-from papersearch.index.flatfile import damaged
+from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.places import Places
 from papersearch.index.segment import Segment, SegmentField, encode, locate
-from papersearch.index.toc import TOC_NAME, Toc, read_generation, read_toc
+from papersearch.index.toc import PLACES, TOC_NAME, Toc, read_generation, read_toc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class Snapshot:
         generation: its number; each commit adds one.
         meta: what commit() was given.
         doc_count: number of live documents.
+        places: where the papers stand in the corpus, if commit() was told.
     """
 
     def __init__(self, folder: str, toc: Toc) -> None:
@@ -204,6 +206,10 @@ class Snapshot:
             base += entry.documents
         self._bases = [base for base, _ in self._segments]
         self._end = base
+        self.places: Places | None = None
+        if toc.places is not None:
+            name, size, crc32 = toc.places
+            self.places = Places(FlatFile(os.path.join(folder, f"{name}.{PLACES}"), size, crc32), base)
 
     def __enter__(self) -> Self:
         return self

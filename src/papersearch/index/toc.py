@@ -27,6 +27,8 @@ TEMPORARY_NAME = "toc.json.tmp"
 LOCK_NAME = "lock"
 DOCUMENTS, INVERTED = "doc", "inv"
 """Extensions of the two files of a segment."""
+PLACES = "map"
+"""Extension of the file that says where the papers stand (papersearch.index.places)."""
 SEGMENT_ID_LENGTH = 16
 MAX_TOC_BYTES = 1 << 28
 
@@ -79,16 +81,25 @@ class SegmentEntry:
 class Toc:
     """One generation of an index."""
 
-    __slots__ = ("generation", "meta", "segments")
+    __slots__ = ("generation", "meta", "places", "segments")
 
-    def __init__(self, generation: int, segments: list[SegmentEntry], meta: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        generation: int,
+        segments: list[SegmentEntry],
+        meta: dict[str, Any],
+        places: tuple[str, int, int] | None = None,
+    ) -> None:
         self.generation = generation
         self.segments = segments
         self.meta = meta
+        self.places = places
+        """Of the file of places: its name without extension, its size, the CRC-32 of its directory."""
 
     def file_names(self) -> set[str]:
-        """Names of all segment files of this generation."""
-        return {name for segment in self.segments for name in segment.file_names()}
+        """Names of all files of this generation."""
+        names = {name for segment in self.segments for name in segment.file_names()}
+        return names if self.places is None else {*names, f"{self.places[0]}.{PLACES}"}
 
     def to_bytes(self) -> bytes:
         """The file's content. `generation` stands early, so that read_generation() need not parse the rest.
@@ -111,6 +122,7 @@ class Toc:
                 }
                 for segment in self.segments
             ],
+            "places": self.places,
             "meta": self.meta,
         }
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -142,6 +154,12 @@ def _segment_of(raw: Any) -> SegmentEntry | None:
     return SegmentEntry(raw["id"], documents, frozenset(deleted), lengths, sizes)
 
 
+def _is_places(raw: Any) -> bool:
+    return raw is None or (
+        type(raw) is list and len(raw) == 3 and is_segment_id(raw[0]) and _natural(raw[1]) and _natural(raw[2])
+    )
+
+
 def _read_bytes(folder: str, name: str, limit: int = -1) -> bytes:
     path = os.path.join(folder, name)
     try:
@@ -171,12 +189,14 @@ def read_toc(folder: str, name: str = TOC_NAME) -> Toc:
         if data[:_CRC_END] != _CRC_START + b"%08x" % zlib.crc32(data[_CRC_END:]):
             raise damaged(path, "fails its checksum")
         segments = [_segment_of(segment) for segment in raw["segments"]]
-        generation, meta = raw["generation"], raw["meta"]
+        generation, meta, places = raw["generation"], raw["meta"], raw["places"]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise damaged(path, "not a table of contents, or cut short") from None
-    if type(version) is not int or not _natural(generation) or type(meta) is not dict or None in segments:
+    good = type(version) is int and _natural(generation) and type(meta) is dict and _is_places(places)
+    if not good or None in segments:
         raise damaged(path, "makes no sense")
-    return Toc(generation, [segment for segment in segments if segment is not None], meta)
+    whole = [segment for segment in segments if segment is not None]
+    return Toc(generation, whole, meta, None if places is None else (places[0], places[1], places[2]))
 
 
 def read_generation(folder: str | os.PathLike[str]) -> int | None:
@@ -220,7 +240,7 @@ def _replace(folder: str, name: str, data: bytes) -> None:
 
 
 def publish(folder: str, toc: Toc) -> None:
-    """Make `toc` the current generation; its new segment files are written but not yet synced.
+    """Make `toc` the current generation; its new files are written but not yet synced.
 
     Every step leaves either the old or the new generation whole: files, folder, previous table, table, folder; only
     then are files removed that neither table names.
@@ -257,7 +277,7 @@ def _forget_previous(folder: str) -> None:
 
 
 def remove_unused(folder: str, keep: Iterable[str]) -> None:
-    """Delete segment files, whole or begun, that no table names. Nothing else is touched."""
+    """Delete files of segments and places, whole or begun, that no table names. Nothing else is touched."""
     kept = set(keep)
     try:
         names = os.listdir(folder)
@@ -265,7 +285,7 @@ def remove_unused(folder: str, keep: Iterable[str]) -> None:
         return
     for name in names:
         stem, _, extension = name.partition(".")
-        if name in kept or not is_segment_id(stem) or extension not in (DOCUMENTS, INVERTED):
+        if name in kept or not is_segment_id(stem) or extension not in (DOCUMENTS, INVERTED, PLACES):
             continue
         path = os.path.join(folder, name)
         try:

@@ -5,14 +5,13 @@ What the table of contents remembers of a build (its meta, JSON):
     identity   what the analysis depends on; a change means that everything is analysed again
     dictionary where the dictionary lay that the notes were cut by
     roots      the corpus: absolute paths of its folders or files
-    files      path, size, mtime_ns, ctime_ns, digest of every note
-    looked_at  Unix time in ns at which these were taken
-    places     id → [path, line, end line, digest of the paper], in reading order
+    looked_at  Unix time in ns at which the states of the files were taken
     counts     kind → number of papers and of notes
-    labels     exact field → folded value → the value as most papers write it
     words, groups       the user's own terms: words kept whole, names of one idea
     warnings, skipped   lines for the user about files
     built_at   UTC, ISO 8601
+
+Where papers stand, the states of files and how facets are written are in papersearch.index.places.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from papersearch.glossary.terms import Terms
+    from papersearch.index.places import Columns
     from papersearch.index.writer import IndexWriter
     from papersearch.reports import Changes
 
@@ -90,20 +90,16 @@ def absolute(roots: Sequence[str]) -> list[str]:
 
 def stale_files(snapshot: Snapshot, roots: Sequence[str]) -> list[str]:
     """Notes that are not what the snapshot was built from. Raises CorpusError if a root is gone."""
-    known = _file_states(snapshot.meta)
+    known = snapshot.places.states() if snapshot.places is not None else []
     return changed_files(roots, known, int(snapshot.meta.get("looked_at", 0)))
 
 
-def _file_states(meta: dict[str, Any]) -> list[FileState]:
-    try:
-        return [FileState(str(p), int(s), int(m), int(c), str(d)) for p, s, m, c, d in meta["files"]]
-    except (KeyError, TypeError, ValueError):
-        return []
+def paper_digest(stored: dict[str, Any]) -> int:
+    """64 bits that tell two states of a paper apart, wherever it stands."""
+    import hashlib  # not needed where nothing has changed
 
-
-def paper_digest(stored: dict[str, Any]) -> str:
-    """Tells two states of a paper apart, wherever it stands."""
-    return digest_of(json.dumps(stored, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
+    data = json.dumps(stored, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
 
 
 def update(
@@ -170,8 +166,8 @@ def _carry_out(
         progress(len(plan.work), len(plan.work))
     for paper_id in plan.changes.removed:
         writer.remove(paper_id)
-    if plan.changes.any or base is None or _differs(base.meta, plan.meta):
-        writer.commit(plan.meta)
+    if plan.changes.any or base is None or _differs(base, plan):
+        writer.commit(plan.meta, plan.columns)
     return plan.changes
 
 
@@ -207,6 +203,8 @@ def _reason_to_rebuild(folder: str, terms: Terms, rebuild: bool) -> str:
                 return "the analysis changed"
             if snapshot.meta.get("words", []) != list(terms.words):
                 return f"the words of {TERMS_NAME} changed"
+            if snapshot.places is not None:
+                snapshot.places.check()
     except IndexMissingError:
         return "no index yet"
     except IndexDamagedError:
@@ -214,35 +212,44 @@ def _reason_to_rebuild(folder: str, terms: Terms, rebuild: bool) -> str:
     return ""
 
 
-def _differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
+def _differs(base: Snapshot, plan: _Plan) -> bool:
     volatile = {"built_at", "looked_at"}
-    return any(old.get(key) != value for key, value in new.items() if key not in volatile)
+    if any(base.meta.get(key) != value for key, value in plan.meta.items() if key not in volatile):
+        return True
+    return base.places is None or not base.places.same(plan.columns)
 
 
 class _Plan(Record):
-    """What a build has to do: all papers, those to be analysed, the meta of the new generation."""
+    """What a build has to do: all papers, those to be analysed, the meta and the places of the new generation."""
 
     changes: Changes
     papers: list[Paper]
     work: list[Paper]
     meta: dict[str, Any]
+    columns: Columns
 
 
 def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str) -> _Plan:
     from papersearch.digest import read_corpus
+    from papersearch.index.places import Columns
     from papersearch.reports import Changes
 
     looked_at = time.time_ns()
     states, _ = scan(roots)  # before reading: a change in between is seen at the next look
     corpus, contents = read_corpus(roots)
-    before: dict[str, str] = {}
-    if base is not None:
-        before = {paper_id: place[3] for paper_id, place in base.meta.get("places", {}).items()}
-    places: dict[str, list[Any]] = {}
+    seen = {state.path for state in states}
+    states += [FileState(path, 0, 0, 0, "") for path in corpus.files if path not in seen]  # came since: to be looked at
+    columns = Columns([s.replace(digest=_digest(s.path, contents, roots)) for s in states])
+    numbers = {state.path: number for number, state in enumerate(states)}
+    before: dict[str, int] = {}
+    if base is not None and base.places is not None:
+        before = dict(zip(base.places.ids(), base.places.digests(), strict=True))
     added, changed, work = [], [], []
+    kept = set()
     for paper in corpus.papers:
         digest = paper_digest(paper.stored())
-        places[paper.id] = [paper.path, paper.line, paper.end_line, digest]
+        columns.add(paper, numbers[paper.path], digest)
+        kept.add(paper.id)
         if paper.id not in before:
             added.append(paper.id)
         elif before[paper.id] != digest:
@@ -250,18 +257,15 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
         else:
             continue
         work.append(paper)
-    removed = [paper_id for paper_id in before if paper_id not in places]
+    removed = [paper_id for paper_id in before if paper_id not in kept]
     skipped = [str(n) for n in corpus.notices if n.kind == "skipped"]
     warnings = [str(n) for n in corpus.notices if n.kind == "encoding"] + [text for _, text in terms.problems]
     meta = {
         "identity": identity(),
         "dictionary": dictionary_path(),
         "roots": absolute(roots),
-        "files": [[s.path, s.size, s.mtime_ns, s.ctime_ns, _digest(s.path, contents, roots)] for s in states],
         "looked_at": looked_at,
-        "places": places,
         "counts": dict(Counter(paper.kind for paper in corpus.papers)),
-        "labels": _labels(corpus.papers),
         "words": list(terms.words),
         "groups": [list(group) for group in terms.groups],
         "warnings": warnings,
@@ -278,7 +282,7 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
         warnings=tuple(warnings),
         rebuilt=reason,
     )
-    return _Plan(changes, corpus.papers, work, meta)
+    return _Plan(changes, corpus.papers, work, meta, columns)
 
 
 def _digest(path: str, contents: dict[str, bytes], roots: Sequence[str]) -> str:
@@ -289,19 +293,3 @@ def _digest(path: str, contents: dict[str, bytes], roots: Sequence[str]) -> str:
         return digest_of(contents[path] if path in contents else read_bytes(dict(disk_paths(roots, [path]))[path]))
     except OSError:
         return ""
-
-
-def _labels(papers: Sequence[Paper]) -> dict[str, dict[str, str]]:
-    """How facets are written: of the spellings of a value the one that most papers use, then the first."""
-    from papersearch.analysis.normalize import exact_value
-
-    spellings: dict[str, dict[str, Counter[str]]] = {"category": {}, "venue": {}, "org": {}}
-    for paper in papers:
-        values = {"category": [paper.category], "venue": [paper.venue], "org": paper.orgs}
-        for name, written in values.items():
-            for value in written:
-                if value:
-                    spellings[name].setdefault(exact_value(value), Counter())[value] += 1
-    return {
-        name: {key: counts.most_common(1)[0][0] for key, counts in by_key.items()} for name, by_key in spellings.items()
-    }

@@ -40,6 +40,8 @@ def _beside(folder: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def _problems(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.places is not None:
+        yield from snapshot.places.problems(snapshot.docs())
     owners: dict[str, str] = {}
     for _, segment in snapshot.segments():
         name = segment.entry.segment_id

@@ -11,14 +11,18 @@ writer is killed at any moment. Importing this module imports no Whoosh; creatin
 from __future__ import annotations
 
 import os
+from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from papersearch import fields
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
 from papersearch.index.builder import json_bytes
 from papersearch.index.lock import WriteLock, folder_error
+from papersearch.index.places import NOWHERE, Columns, unpack_id
 from papersearch.index.reader import Snapshot, open_snapshot
-from papersearch.index.toc import PREVIOUS_NAME, Toc, read_toc
+from papersearch.index.segment import Segment
+from papersearch.index.toc import PLACES, PREVIOUS_NAME, SegmentEntry, Toc, new_segment_id, read_toc
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -138,11 +142,12 @@ class IndexWriter:
         self._segments.delete_document(committed)
         return True
 
-    def commit(self, meta: dict[str, Any]) -> int:
+    def commit(self, meta: dict[str, Any], places: Columns | None = None) -> int:
         """Make the changes the current generation; its number. The writer is finished.
 
         Args:
             meta: JSON that goes with the generation; Snapshot.meta shows it.
+            places: where the documents stand in the corpus, all of them and no others.
 
         Raises:
             IndexFolderError: it could not be written; the old generation is still current.
@@ -151,6 +156,8 @@ class IndexWriter:
         self._check_open()
         json_bytes(meta, "the meta data of the index")
         self._segments.meta = meta
+        if places is not None:
+            self._segments.write_places = partial(self._write_places, places)
         generation: int = self._segments.generation
         try:
             self._segments.commit()
@@ -159,6 +166,22 @@ class IndexWriter:
             raise folder_error(self.folder, error) from None
         self._release()
         return generation
+
+    def _write_places(self, columns: Columns, folder: str, entries: list[SegmentEntry]) -> tuple[str, int, int]:
+        """Write the file of places of the segments that are about to become current; what Toc.places says of it."""
+        rank_of = {paper_id: rank for rank, paper_id in enumerate(map(unpack_id, columns.ids))}
+        ranks = array("I")
+        for entry in entries:
+            numbers = array("I", [NOWHERE]) * entry.documents
+            field = Segment(folder, entry).field(fields.ID)
+            if field is not None:
+                for number, paper_id in enumerate(field.texts(range(field.term_count))):
+                    for doc in field.docs_of(field.rows(number)):
+                        if doc not in entry.deleted:
+                            numbers[doc] = rank_of[paper_id]
+            ranks += numbers
+        name = new_segment_id()
+        return (name, *columns.write(os.path.join(folder, f"{name}.{PLACES}"), ranks))
 
     def abort(self) -> None:
         """Forget all changes. Does nothing on a writer that is finished."""

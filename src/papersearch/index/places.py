@@ -1,0 +1,245 @@
+"""Where papers stand: the file beside the segments that tells of each document its place in the corpus of today.
+
+Papers are numbered by reading order, their *rank*. Everything is a flat array, so that opening costs the same for ten
+papers and a hundred thousand (docs/index-format.md).
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from itertools import pairwise
+
+from papersearch.analysis.normalize import exact_value
+from papersearch.errors import IndexDamagedError
+from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from papersearch.files import FileState
+    from papersearch.paper import Paper
+
+PATHS, PATH_START = "paths", "path.start"
+SIZE, MTIME, CTIME, FILE_DIGEST = "file.size", "file.mtime", "file.ctime", "file.digest"
+ID, DIGEST, FILE, LINE, SPAN = "id", "digest", "file", "line", "span"
+RANK = "rank"
+LABELS = "labels"
+
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {letter: value for value, letter in enumerate(_LETTERS)}
+_BASE_BITS = 40
+_BASE_MASK = (1 << _BASE_BITS) - 1
+NOWHERE = 0xFFFFFFFF
+"""Rank of a document that is deleted."""
+DIGEST_BYTES = 16
+"""Of a file; all zero where it could not be read."""
+
+Labels = dict[str, dict[str, dict[str, int]]]
+"""Exact field → folded value → spelling → number of papers that write it so."""
+
+
+def pack_id(paper_id: str) -> int:
+    """An id (paper.make_id(), with its ordinal) as one number below 2**64."""
+    base, _, ordinal = paper_id.partition("-")
+    value = 0
+    for letter in base:
+        value = value << 5 | _VALUES[letter]
+    return value | int(ordinal or 0) << _BASE_BITS
+
+
+def unpack_id(number: int) -> str:
+    """The id that pack_id() was given."""
+    base = "".join(_LETTERS[number >> shift & 31] for shift in range(_BASE_BITS - 5, -1, -5))
+    return f"{base}-{number >> _BASE_BITS}" if number > _BASE_MASK else base
+
+
+class Columns:
+    """The arrays of a generation that is being written. By rank: `ids` (packed), `digests` (64 bits of what is stored),
+    `files` (numbers of their notes), `lines` (from 1), `spans` (lines after the first). `files` come by `states`."""
+
+    __slots__ = ("digests", "files", "ids", "labels", "lines", "spans", "states")
+
+    def __init__(self, states: Sequence[FileState]) -> None:
+        self.states = states
+        self.ids, self.digests = array("Q"), array("Q")
+        self.files, self.lines, self.spans = array("I"), array("I"), array("I")
+        self.labels: Labels = {}
+
+    def add(self, paper: Paper, file: int, digest: int) -> None:
+        """Take the next paper in reading order, from the file of that number."""
+        self.ids.append(pack_id(paper.id))
+        self.digests.append(digest)
+        self.files.append(file)
+        self.lines.append(paper.line)
+        self.spans.append(paper.end_line - paper.line)
+        for name, written in (("category", [paper.category]), ("venue", [paper.venue]), ("org", paper.orgs)):
+            for spelling in filter(None, written):
+                counts = self.labels.setdefault(name, {}).setdefault(exact_value(spelling), {})
+                counts[spelling] = counts.get(spelling, 0) + 1
+
+    def write(self, path: str, ranks: Iterable[int]) -> tuple[int, int]:
+        """Write the file; `ranks` by global document number. Its size, and the CRC-32 of its directory."""
+        writer = FlatWriter(path)
+        try:
+            names = [state.path.encode("utf-8", "surrogatepass") for state in self.states]
+            starts = array("Q", [0])
+            for name in names:
+                starts.append(starts[-1] + len(name))
+            writer.put(PATHS, b"".join(names))
+            writer.put(PATH_START, narrow(starts, starts[-1]))
+            writer.put(SIZE, array("Q", [state.size for state in self.states]))
+            # Times before 1970 wrap around; they are only compared
+            writer.put(MTIME, array("Q", [state.mtime_ns % (1 << 64) for state in self.states]))
+            writer.put(CTIME, array("Q", [state.ctime_ns % (1 << 64) for state in self.states]))
+            writer.put(FILE_DIGEST, b"".join(bytes.fromhex(s.digest or "00" * DIGEST_BYTES) for s in self.states))
+            for section, values in ((ID, self.ids), (DIGEST, self.digests), (FILE, self.files), (LINE, self.lines),
+                                 (SPAN, self.spans), (RANK, array("I", ranks))):  # fmt: skip
+                writer.put(section, values)
+            writer.put(LABELS, json.dumps(self.labels, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            writer.close()
+        except BaseException:
+            writer.discard()
+            raise
+        return writer.size, writer.crc32
+
+
+class Places:
+    """The file as it is read.
+
+    Raises:
+        IndexDamagedError: its sections contradict each other, or the number of documents.
+    """
+
+    __slots__ = ("_file", "_files", "_ids", "_labels", "_lines", "_path_start", "_paths", "_ranks", "_spans")
+
+    def __init__(self, file: FlatFile, documents: int) -> None:
+        self._file = file
+        self._paths, self._path_start = file.section(PATHS, "B"), file.section(PATH_START)
+        self._ids, self._files = file.section(ID), file.section(FILE)
+        self._lines, self._spans, self._ranks = file.section(LINE), file.section(SPAN), file.section(RANK)
+        self._labels: Labels | None = None
+        papers = len(self._ids)
+        sizes = {file.count(name) for name in (DIGEST, FILE, LINE, SPAN)}
+        per_file = {file.count(name) for name in (SIZE, MTIME, CTIME)}
+        notes = len(self._path_start) - 1
+        if sizes != {papers} or len(self._ranks) != documents or per_file != {notes}:
+            raise damaged(file.path, "its sections contradict each other")
+        if file.count(FILE_DIGEST) != notes * DIGEST_BYTES or self._path_start[-1] != len(self._paths):
+            raise damaged(file.path, "its sections contradict each other")
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def file_count(self) -> int:
+        """Number of files of the corpus."""
+        return len(self._path_start) - 1
+
+    def rank(self, doc: int) -> int:
+        """Where the paper of a live document stands in reading order, from 0."""
+        return int(self._ranks[doc])
+
+    def ranks(self) -> array[int]:
+        """Rank by global document number; NOWHERE for deleted ones."""
+        return array("I", self._ranks)
+
+    def id(self, rank: int) -> str:
+        """Id of the paper of that rank."""
+        return unpack_id(self._ids[rank])
+
+    def ids(self) -> list[str]:
+        """All ids in reading order."""
+        return list(map(unpack_id, self._ids))
+
+    def digests(self) -> list[int]:
+        """64 bits that tell two states of a paper apart, by rank."""
+        digests: list[int] = self._file.section(DIGEST).tolist()
+        return digests
+
+    def check(self) -> None:
+        """Raises IndexDamagedError unless every byte is what was written: an update carries it on."""
+        for section in self._file.failed_checksums():
+            raise damaged(self._file.path, f"section {section} fails its checksum")
+
+    def problems(self, docs: Iterable[int]) -> Iterator[str]:
+        """What is wrong with the bytes or with the places of these, the live documents; one line each."""
+        for section in self._file.failed_checksums():
+            yield f"{self._file.path}: section {section} fails its checksum"
+        try:
+            self.states()
+            self.spellings()
+        except IndexDamagedError as error:
+            yield str(error)
+        if sorted(self._ranks[doc] for doc in docs) != list(range(len(self))):
+            yield f"{self._file.path}: the documents are not the papers that have a place"
+        if max(self._files, default=-1) >= self.file_count:
+            yield f"{self._file.path}: a paper is in a file that is not there"
+
+    def same(self, columns: Columns) -> bool:
+        """Whether these are the places and files that the columns hold."""
+        mine = (self._ids, self._file.section(DIGEST), self._files, self._lines, self._spans)
+        theirs = (columns.ids, columns.digests, columns.files, columns.lines, columns.spans)
+        return all(list(a) == list(b) for a, b in zip(mine, theirs, strict=True)) and self.states() == list(
+            columns.states
+        )
+
+    def path(self, number: int) -> str:
+        """Path of a file of the corpus."""
+        if number >= self.file_count:
+            raise damaged(self._file.path, f"there is no file {number}")
+        name = bytes(self._paths[self._path_start[number] : self._path_start[number + 1]])
+        return name.decode("utf-8", "surrogatepass")
+
+    def place(self, doc: int) -> tuple[str, int, int]:
+        """Path, line and end line of a live document's paper."""
+        rank = self._ranks[doc]
+        if rank >= len(self._ids):
+            raise damaged(self._file.path, f"document {doc} has no place")
+        line = self._lines[rank]
+        return self.path(self._files[rank]), line, line + self._spans[rank]
+
+    def states(self) -> list[FileState]:
+        """What is remembered of the files of the corpus."""
+        from papersearch.files import FileState
+
+        file = self._file
+        times = (file.section(SIZE).tolist(), file.section(MTIME).tolist(), file.section(CTIME).tolist())
+        digests = bytes(file.section(FILE_DIGEST, "B"))
+        starts = self._path_start.tolist()
+        paths = bytes(self._paths)
+        try:
+            names = [paths[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(starts)]
+        except UnicodeDecodeError:
+            raise damaged(file.path, "a path that is not UTF-8") from None
+        found = []
+        for number, (name, size, mtime, ctime) in enumerate(zip(names, *times, strict=True)):
+            digest = digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+            found.append(FileState(name, size, _signed(mtime), _signed(ctime), digest.hex() if any(digest) else ""))
+        return found
+
+    def spellings(self) -> Labels:
+        """How facets are written, with the number of papers for each spelling."""
+        if self._labels is None:
+            try:
+                raw: Any = json.loads(bytes(self._file.section(LABELS, "B")).decode("utf-8", "surrogatepass"))
+                good = all(
+                    type(n) is int for by_key in raw.values() for counts in by_key.values() for n in counts.values()
+                )
+            except (ValueError, AttributeError, RecursionError):
+                good = False
+            if not good:
+                raise damaged(self._file.path, "its labels make no sense")
+            self._labels = raw
+        return self._labels
+
+    def labels(self, name: str) -> dict[str, str]:
+        """Folded value of an exact field → the spelling that most papers use; of equals the first by code points."""
+        by_key = self.spellings().get(name, {})
+        return {key: min(counts, key=lambda spelling: (-counts[spelling], spelling)) for key, counts in by_key.items()}
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
