@@ -8,6 +8,8 @@ stems are terms at the position of their first unit, so that phrases hold whatev
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
@@ -29,7 +31,7 @@ class Unit(NamedTuple):
     text: str
     position: int
     """Position of its first unit; a Chinese run takes as many positions as it has characters."""
-    origins: tuple[int, ...]
+    origins: Sequence[int]
     """For each character its index in the original text."""
     cjk: bool
 
@@ -69,10 +71,10 @@ def units(text: str) -> tuple[list[Unit], str]:
         if match.group()[0] == CJK:
             at = [i for i in range(start, end) if not normalized[i].isspace()]
             run = "".join(normalized[i] for i in at)
-            found.append(Unit(run, position, tuple(origins[i] for i in at), True))
+            found.append(Unit(run, position, [origins[i] for i in at], True))
             position += len(run)
         else:
-            found.append(Unit(normalized[start:end], position, tuple(origins[start:end]), False))
+            found.append(Unit(normalized[start:end], position, origins[start:end], False))
             position += 1
     return found, normalized
 
@@ -85,6 +87,10 @@ def chains(text: str) -> tuple[list[list[Unit]], list[str]]:
     for unit in found:
         if groups and not unit.cjk and not groups[-1][-1].cjk:
             before = groups[-1][-1]
+            if text[before.origins[-1] + 1 : unit.origins[0]].isspace():  # most are; nothing else can come of that
+                groups.append([unit])
+                written.append(unit.text)
+                continue
             between = text[source_end(text, before.origins[-1]) : unit.origins[0]].replace("\\", "")
             between = normalize(between)[0]
             if len(between) == 1 and between in _CONNECTORS and _joins(before.text, between, unit.text):
@@ -120,6 +126,15 @@ def parts_of(word: str) -> list[str]:
     return [p for p in dict.fromkeys(parts) if p != whole]
 
 
+@lru_cache(maxsize=65_536)
+def _forms(word: str) -> tuple[tuple[str, float], ...]:
+    """Terms of one word, each with its factor: as written, its stem, its parts."""
+    term = fold(word)[:MAX_TERM]
+    root = stem(term)
+    stems = [(STEM_MARK + root, 1.0)] if root != term else []
+    return ((term, 1.0), *stems, *((part[:MAX_TERM], PART_FACTOR) for part in parts_of(word)))
+
+
 def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[Token], int]:
     """(word tokens, gram tokens, number of positions taken), positions from `start` on.
 
@@ -149,12 +164,7 @@ def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[To
         begin, end = first.origins[0], source_end(text, last.origins[-1])
         for unit in group:
             position, s, e = start + unit.position, unit.origins[0], source_end(text, unit.origins[-1])
-            term = fold(unit.text)[:MAX_TERM]
-            words.append(Token(term, position, s, e))
-            if (root := stem(term)) != term:
-                words.append(Token(STEM_MARK + root, position, s, e))
-            for part in parts_of(unit.text):
-                words.append(Token(part[:MAX_TERM], position, s, e, PART_FACTOR))
+            words += [Token(term, position, s, e, factor) for term, factor in _forms(unit.text)]
         if len(group) > 1:
             joined = fold("".join(unit.text for unit in group))[:MAX_TERM]
             words.append(Token(joined, at, begin, end))
