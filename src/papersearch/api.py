@@ -16,20 +16,20 @@ from papersearch.errors import (
     IndexReadOnlyError,
     UsageError,
 )
-from papersearch.fields import FACETS, FIELDS, zone
+from papersearch.fields import FACETS, FIELDS
 from papersearch.glossary import Lookup, shipped_in
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.update import absolute, identity, stale_files
 from papersearch.paper import Paper
 from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_years
 from papersearch.results import FacetCounts, Hit, Results
-from papersearch.search import Answer, Found, IndexSearcher, Request
+from papersearch.search import Answer, IndexSearcher, Request
 from papersearch.snippets import excerpt
 from papersearch.stopwords import STOP_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -137,7 +137,7 @@ class Index:
 
         def ask(now: _Generation) -> Results:
             answer = now.searcher.search(request)
-            hits = tuple(self._hit(now, answer, found, offset + n) for n, found in enumerate(answer.found, 1))
+            hits = tuple(self._hits(now, answer, offset))
             return Results(
                 query=query,
                 filters={name: values for name, values in given.items() if values},
@@ -166,12 +166,13 @@ class Index:
                 self._notices = (*self._notices, _mended(error))
             return ask(self._now)
 
-    def _hit(self, now: _Generation, answer: Answer, found: Found, rank: int) -> Hit:
-        paper = now.paper(found.doc)
-        matched, terms = _matched(now.searcher, answer, found.doc)
-        cut = excerpt(paper, terms)
-        score = round(found.score, 6)
-        return Hit(rank, score, paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, matched, found.parts)
+    def _hits(self, now: _Generation, answer: Answer, offset: int) -> Iterator[Hit]:
+        matched = now.searcher.matched(answer, [found.doc for found in answer.found])
+        for rank, (found, (zones, terms)) in enumerate(zip(answer.found, matched, strict=True), offset + 1):
+            paper = now.paper(found.doc)
+            cut = excerpt(paper, terms)
+            score = round(found.score, 6)
+            yield Hit(rank, score, paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, zones, found.parts)
 
     def similar(self, paper_id: str, *, limit: int | None = 10) -> Results:
         """The papers nearest to one: those that share most of its telling words. Raises UsageError as get() does."""
@@ -181,7 +182,7 @@ class Index:
             doc = _doc_of(now, paper_id)
             paper = now.paper(doc)
             answer = now.searcher.similar(_telling_words(paper, now.searcher), doc, limit)
-            hits = tuple(self._hit(now, answer, found, rank) for rank, found in enumerate(answer.found, 1))
+            hits = tuple(self._hits(now, answer, 0))
             took_ms = (time.perf_counter() - started) * 1000
             return Results(f"similar:{paper.id}", {}, answer.stage, answer.total, hits, took_ms=took_ms)
 
@@ -422,22 +423,3 @@ def _telling_words(paper: Paper, searcher: IndexSearcher) -> list[tuple[str, flo
             if token.term[0].isalnum() and len(token.term) > 1 and token.term not in STOP_WORDS:
                 counts[token.term] = counts.get(token.term, 0.0) + boost * token.factor
     return list(counts.items())
-
-
-def _matched(searcher: IndexSearcher, answer: Answer, doc: int) -> tuple[dict[str, list[str]], list[str]]:
-    """(zone → words of the query found there, all index terms that matched), for one document."""
-    zones: dict[str, list[str]] = {}
-    terms: list[str] = []
-    for matcher in answer.matchers:
-        for form in matcher.forms:
-            found = searcher.occurrences.places(form, doc, matcher.zone)
-            if not found:
-                continue
-            terms += searcher.occurrences.shown_terms(form)
-            for name in FIELDS:
-                low, high = zone(name)
-                if any(low <= position < high for position in found):
-                    words = zones.setdefault(name, [])
-                    if matcher.text and matcher.text not in words:
-                        words.append(matcher.text)
-    return zones, list(dict.fromkeys(terms))

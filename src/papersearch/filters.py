@@ -1,12 +1,14 @@
-"""Exact fields: which documents a filter admits, the values of documents, facets."""
+"""Exact fields: which of their terms a filter means, and the values of documents."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 from papersearch.analysis.normalize import exact_value
-from papersearch.index.reader import Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from papersearch.index.reader import Snapshot
 
 
 def values(snapshot: Snapshot, name: str) -> dict[int, list[str]]:
@@ -20,25 +22,11 @@ def values(snapshot: Snapshot, name: str) -> dict[int, list[str]]:
     return found
 
 
-def count(snapshot: Snapshot, names: Sequence[str], docs: list[int]) -> dict[str, Counter[str]]:
-    counts: dict[str, Counter[str]] = {}
-    wanted = set(docs)
-    for name in names:
-        reader = snapshot.field(name)
-        counts[name] = Counter()
-        for term in reader.terms():
-            postings = reader.postings(term)
-            if n := len(wanted.intersection(postings.docs)) if postings else 0:
-                counts[name][term] = n
-    return counts
-
-
-def exact_docs(snapshot: Snapshot, name: str, values: Sequence[str]) -> set[int]:
-    """Documents with one of the values: a venue by its canonical name, other fields whole or by a part. A value that
-    is none of the field's, but has commas, is read as several."""
-    reader = snapshot.field(name)
-    terms = list(reader.terms())
-    docs: set[int] = set()
+def exact_terms(snapshot: Snapshot, name: str, values: Sequence[str]) -> list[str]:
+    """Terms of a field that one of the values means: a venue by its canonical name, other fields whole or by a part.
+    A value that is none of the field's, but has commas, is read as several."""
+    terms = list(snapshot.field(name).terms())
+    found: list[str] = []
     pending = list(values)
     while pending:
         value = pending.pop()
@@ -56,19 +44,15 @@ def exact_docs(snapshot: Snapshot, name: str, values: Sequence[str]) -> set[int]
             chosen = [t for t in terms if wanted in t]
         if not chosen and "," in wanted:
             pending += wanted.split(",")
-        for term in chosen:
-            postings = reader.postings(term)
-            docs.update(postings.docs if postings else ())
-    return docs
+        found += chosen
+    return found
 
 
-def year_docs(snapshot: Snapshot, ranges: Sequence[tuple[int | None, int | None]]) -> set[int]:
-    reader = snapshot.field("year")
-    docs: set[int] = set()
-    for term in reader.terms():
-        if term.isdigit() and any(
-            (low is None or int(term) >= low) and (high is None or int(term) <= high) for low, high in ranges
-        ):
-            postings = reader.postings(term)
-            docs.update(postings.docs if postings else ())
-    return docs
+def year_terms(snapshot: Snapshot, ranges: Sequence[tuple[int | None, int | None]]) -> list[str]:
+    """Years within one of the ranges, both ends included."""
+    return [
+        term
+        for term in snapshot.field("year").terms()
+        if term.isdigit()
+        and any((low is None or int(term) >= low) and (high is None or int(term) <= high) for low, high in ranges)
+    ]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-
 from papersearch.analysis.normalize import is_cjk
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
-from papersearch.ideas import Form
-from papersearch.index.reader import FieldReader, Postings
 
-Scores = dict[int, float]
-"""Document → a number."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from papersearch.ideas import Form
+    from papersearch.index.reader import FieldReader, Postings
+
+    Scores = dict[int, float]
+    """Document → a number."""
 
 NEAR_WORDS = 4
 """Words (Chinese: characters) between two ideas beyond which they are not near each other."""
@@ -19,6 +21,8 @@ NEAR_WORDS = 4
 
 REMEMBERED = 512
 """Terms whose postings are kept: those of a few queries."""
+REMEMBERED_CHARACTERS = 16
+"""Single characters whose places are kept: each is as long as the postings of many pairs."""
 
 
 class Occurrences:
@@ -28,6 +32,7 @@ class Occurrences:
         self._text = text
         self._grams = grams
         self._read: dict[tuple[str, str], Postings | None] = {}
+        self._characters: dict[str, dict[int, Sequence[int]]] = {}
 
     def _postings(self, key: str, term: str) -> Postings | None:
         """Postings of a term, remembered: a query looks the same ones up for matching, for places and for showing why.
@@ -108,27 +113,32 @@ class Occurrences:
             docs.update(postings.docs if postings else ())
         return docs
 
-    def _column_in(self, key: str, terms: Sequence[str], docs: set[int]) -> Mapping[int, Iterable[int]]:
-        """As _column(), for some documents only."""
+    def _column_in(self, key: str, terms: Sequence[str], docs: set[int]) -> Mapping[int, Sequence[int]]:
+        """As _column(), for some documents only, positions in any order."""
         if key == GRAMS and len(terms[0]) == 1:
-            return self._character(terms[0])
+            character = self._character(terms[0])
+            return {doc: character[doc] for doc in docs if doc in character}
         column: dict[int, list[int]] = {}
         for term in terms:
-            postings = self._postings(key, term)
-            for i, doc in enumerate(postings.docs if postings else ()):
-                if doc in docs:
-                    column.setdefault(doc, []).extend(postings.positions(i) if postings else ())
+            if postings := self._postings(key, term):
+                for i, doc in enumerate(postings.docs):
+                    if doc in docs:
+                        column.setdefault(doc, []).extend(postings.positions(i))
         return column
 
     def _character(self, char: str) -> dict[int, Sequence[int]]:
         """Document → positions of one Chinese character, from all pairs that begin or end with it."""
-        places: dict[int, set[int]] = {}
-        for term in self._grams.terms():
-            for offset, c in enumerate(term):
-                if c == char and (postings := self._postings(GRAMS, term)):
+        known = self._characters.get(char)
+        if known is None:
+            places: dict[int, set[int]] = {}
+            for term, offset in pairs_with(self._grams, char):
+                if postings := self._grams.postings(term):
                     for i, doc in enumerate(postings.docs):
-                        places.setdefault(doc, set()).update(p + offset for p in postings.positions(i))
-        return {doc: sorted(positions) for doc, positions in places.items()}
+                        places.setdefault(doc, set()).update([p + offset for p in postings.positions(i)])
+            if len(self._characters) >= REMEMBERED_CHARACTERS:
+                self._characters.clear()
+            known = self._characters[char] = {doc: sorted(positions) for doc, positions in places.items()}
+        return known
 
     def _boosted(self, places: Mapping[int, Sequence[int]], zone: str | None) -> Scores:
         """Positions as a boosted frequency; with a zone, only those inside it."""
@@ -140,61 +150,40 @@ class Occurrences:
                 scores[doc] = frequency
         return scores
 
-    def places(self, form: Form, doc: int, zone: str | None = None) -> list[int]:
-        """First positions of the form in one document, only inside the zone if one is given."""
-        low, high = FIELDS[zone].zone if zone else (0, 2**32)
+    def starts(self, form: Form, docs: set[int]) -> Mapping[int, Sequence[int]]:
+        """Document → positions at which the form begins, for some documents."""
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
-            found: Iterable[int] = sorted(p for term in terms for p in self._positions(key, term, doc))
-        else:
-            found = self._phrase(form).get(doc, ())
-        return [position for position in found if low <= position < high]
-
-    def _positions(self, key: str, term: str, doc: int) -> Sequence[int]:
-        if key == GRAMS and len(term) == 1:
-            return self._character(term).get(doc, ())
-        postings = self._postings(key, term)
-        if postings is None:
-            return ()
-        i = bisect_left(postings.docs, doc)
-        return postings.positions(i) if i < len(postings.docs) and postings.docs[i] == doc else ()
-
-    @staticmethod
-    def shown_terms(form: Form) -> list[str]:
-        """What to mark in a text for a form: its terms, and a run of characters as one."""
-        terms: list[str] = []
-        run, run_end = "", -1
-        for key, alternatives, offset in form.parts:
-            term = alternatives[0]
-            if key != GRAMS:
-                terms += alternatives
-            elif run and offset <= run_end:
-                run += term[run_end - offset :]
-                run_end = max(run_end, offset + len(term))
-            else:
-                terms += [run] if run else []
-                run, run_end = term, offset + len(term)
-        return [*terms, run] if run else terms
-
-    def stretches(self, forms: Iterable[Form], docs: set[int]) -> dict[int, list[tuple[int, int]]]:
-        """Document → [start, end) positions of every occurrence of any of the forms, in order."""
-        found: dict[int, set[tuple[int, int]]] = {}
-        for form in dict.fromkeys(forms):
-            width = _width(form)
-            if len(form.parts) == 1:
-                key, terms, _ = form.parts[0]
-                columns: Mapping[int, Iterable[int]] = self._column_in(key, terms, docs)
-            else:
-                columns = self._phrase(form, docs)
-            for doc, positions in columns.items():
-                found.setdefault(doc, set()).update((p, p + width) for p in positions)
-        return {doc: sorted(stretches) for doc, stretches in found.items()}
+            return self._column_in(key, terms, docs)
+        return self._phrase(form, docs)
 
 
-def _width(form: Form) -> int:
+def width(form: Form) -> int:
     """Positions that an occurrence of the form takes."""
     _, terms, offset = form.parts[-1]
     return offset + (len(terms[0]) if is_cjk(terms[0]) else 1)
+
+
+def pairs_with(grams: FieldReader, char: str) -> list[tuple[str, int]]:
+    """(pair, offset of the character in it) for all pairs of characters that have it."""
+    return [(term, i) for term in grams.terms() if char in term for i, c in enumerate(term) if c == char]
+
+
+def shown_terms(form: Form) -> list[str]:
+    """What to mark in a text for a form: its terms, and a run of characters as one."""
+    terms: list[str] = []
+    run, run_end = "", -1
+    for key, alternatives, offset in form.parts:
+        term = alternatives[0]
+        if key != GRAMS:
+            terms += alternatives
+        elif run and offset <= run_end:
+            run += term[run_end - offset :]
+            run_end = max(run_end, offset + len(term))
+        else:
+            terms += [run] if run else []
+            run, run_end = term, offset + len(term)
+    return [*terms, run] if run else terms
 
 
 def distance(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:

@@ -6,26 +6,38 @@ index. What is inside an Answer is still documents and scores: snippets and pape
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
+from operator import add
 
 from papersearch import filters
 from papersearch.analysis.normalize import exact_value, fold, is_cjk
 from papersearch.analysis.tokens import INITIALS_MARK, STEM_MARK
+from papersearch.columns import DictColumns
 from papersearch.errors import UsageError
 from papersearch.fields import FIELDS, GRAMS, TEXT
-from papersearch.glossary import Lookup, shipped
-from papersearch.ideas import Form, Group, Idea, Ideas, find_ideas, gram_form, phrase_form
-from papersearch.index.reader import Snapshot
-from papersearch.occurrences import NEAR_WORDS, Occurrences, Scores
-from papersearch.occurrences import distance as distance_between
-from papersearch.query import SORTS, And, Exact, Fuzzy, Node, Not, Or, Phrase, Prefix, Query, Within, Words, Years
-from papersearch.results import Part, Stage
-from papersearch.scoring import idf, saturation
+from papersearch.glossary import shipped
+from papersearch.ideas import Form, Group, find_ideas, gram_form, phrase_form
+from papersearch.occurrences import shown_terms
+from papersearch.query import SORTS, And, Exact, Fuzzy, Not, Or, Phrase, Prefix, Within, Words, Years
+from papersearch.record import Record
+from papersearch.results import Part
+from papersearch.scoring import idf
 from papersearch.spelling import Speller, fuzzy_terms, prefix_terms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
+
+    from papersearch.columns import Column, Columns, Docs
+    from papersearch.glossary import Lookup
+    from papersearch.ideas import Idea, Ideas
+    from papersearch.index.reader import Snapshot
+    from papersearch.query import Node, Query
+    from papersearch.results import Stage
 
 SOME_SHARE = 0.45
 """Where no paper matches every idea: the share of the query's weight that a paper must match to be shown. Less would
@@ -48,13 +60,19 @@ SIMILAR_TERMS = 30
 VERBOSE_IDEAS = 4
 """From so many ideas on, a query describes: words that are found nowhere count less."""
 VERBOSE_UNKNOWN = 0.3
+ARRAY_DOCUMENTS = 500
+"""Documents from which on a process that searches more than once is quicker with arrays."""
+REMEMBERED_WORDS = 1 << 16
+"""Words of which it is remembered whether the index knows them."""
+TIE = 2e-9
+"""Scores that differ by less may tie: what is shown is rounded to 9 digits."""
 
 
 ORDER: tuple[Stage, ...] = ("all", "fuzzy", "some")
 """Papers that match everything stand above those that match it under a corrected spelling, those above partial ones."""
 
 
-class Request(NamedTuple):
+class Request(Record):
     """One search: what is asked, what is admitted, what is to be returned."""
 
     query: Query
@@ -67,7 +85,7 @@ class Request(NamedTuple):
     explain: bool = False
 
 
-class Found(NamedTuple):
+class Found(Record):
     """One document of an answer. `parts` are what its score is the sum of, if asked for."""
 
     doc: int
@@ -76,73 +94,235 @@ class Found(NamedTuple):
     parts: tuple[Part, ...] = ()
 
 
-@dataclass
 class Answer:
-    """Ranked documents: `found` those asked for, `total` all that match."""
+    """Ranked documents: `found` those asked for, `total` how many match."""
 
-    stage: Stage
-    total: int
-    found: list[Found]
-    facets: dict[str, Counter[str]] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
-    matchers: list[Matcher] = field(default_factory=list)
+    __slots__ = ("columns", "facets", "found", "matchers", "notices", "stage", "total")
+
+    def __init__(self, columns: Columns, notices: Iterable[str] = ()) -> None:
+        self.stage: Stage = "none"
+        self.total = 0
+        self.found: list[Found] = []
+        self.facets: dict[str, Counter[str]] = {}
+        self.notices: list[str] = list(notices)
+        self.matchers: list[Matcher] = []
+        self.columns = columns
+        """What the columns of the matchers are made of."""
 
 
-class Searcher(Protocol):
-    """The seam: what a second engine, a combination of engines or a remote one has to offer."""
+if TYPE_CHECKING:
 
-    def search(self, request: Request) -> Answer: ...
+    class Searcher(Protocol):
+        """The seam: what a second engine, a combination of engines or a remote one has to offer."""
+
+        def search(self, request: Request) -> Answer: ...
 
 
-@dataclass
 class Matcher:
     """What one idea or clause found: its documents with their scores, and its forms for showing why."""
 
-    text: str
-    scores: Scores
-    weight: float
-    forms: tuple[Form, ...]
-    zone: str | None = None
-    spellings: dict[str, set[int]] = field(default_factory=dict)
-    """Corrected spelling → documents found under it alone."""
-    idea: Idea | None = None
+    __slots__ = ("forms", "groups", "scores", "spellings", "text", "weight", "zone")
+
+    def __init__(
+        self, text: str, scores: Column, weight: float, forms: tuple[Form, ...], zone: str | None = None
+    ) -> None:
+        self.text = text
+        self.scores = scores
+        self.weight = weight
+        self.forms = forms
+        self.zone = zone
+        self.spellings: dict[str, Docs] = {}
+        """Corrected spelling → documents found under it alone."""
+        self.groups: list[tuple[Group, Matcher]] = []
+        """What each group of an idea found."""
 
 
-@dataclass
 class SpanMatch:
     """Documents in which the ideas [start, stop) are found as one, with what that is worth."""
 
-    start: int
-    stop: int
-    scores: Scores
-    concept: bool
+    __slots__ = ("concept", "scores", "start", "stop")
+
+    def __init__(self, start: int, stop: int, scores: Column, concept: bool) -> None:
+        self.start = start
+        self.stop = stop
+        self.scores = scores
+        self.concept = concept
+
+
+class Raise:
+    """What the places of words add to scores: `scores` by document, and the distance that it depends on, if any."""
+
+    __slots__ = ("distances", "name", "scores")
+
+    def __init__(self, name: str, scores: Column, distances: Column | None = None) -> None:
+        self.name = name
+        self.scores = scores
+        self.distances = distances
 
 
 class IndexSearcher:
-    """Searches one snapshot. Holds no state of a search, so threads may share it."""
+    """Searches one snapshot. Holds no state of a search, so threads may share it.
+
+    A process that searches once works on dictionaries. From the second search on, or where numpy is loaded anyway,
+    and if it is there at all, an index of some size is searched on arrays: with the same results.
+    """
 
     def __init__(
         self,
         snapshot: Snapshot,
         order_of: Callable[[int], tuple[object, ...]],
         glossary: Callable[[], Lookup] = shipped,
+        *,
+        arrays: bool | None = None,
     ) -> None:
         """`order_of(doc)`: where the document stands in reading order; breaks ties and orders lists. `glossary` is
-        called when a query has words."""
+        called when a query has words. `arrays`: whether to search on arrays; None decides as described above."""
+        self.snapshot = snapshot
+        self._arrays = arrays
+        self._searches = 0
+        self._index = _Known(snapshot, order_of, glossary)
+        self.knows = self._index.knows
+        self._plain = _Search(self._index, DictColumns(snapshot))
+        self._quick: _Search | None = None
+
+    def _search(self) -> _Search:
+        """The search by dictionaries, or by arrays where they pay."""
+        if self._quick is not None:
+            return self._quick
+        self._searches += 1
+        arrays = self._arrays
+        if arrays is None:
+            arrays = self.snapshot.doc_count >= ARRAY_DOCUMENTS and (self._searches > 1 or "numpy" in sys.modules)
+        if arrays:
+            try:
+                from papersearch.arrays import ArrayColumns
+            except ImportError:
+                self._arrays = False
+            else:
+                self._quick = _Search(self._index, ArrayColumns(self.snapshot))
+        return self._quick or self._plain
+
+    def search(self, request: Request) -> Answer:
+        """What a request asks for. Raises UsageError for an unknown order."""
+        return self._search().search(request)
+
+    def similar(self, terms: Iterable[tuple[str, float]], but: int, limit: int | None) -> Answer:
+        """Documents that hold most of the weight of the given words (term, how often it stands in the paper)."""
+        return self._search().similar(terms, but, limit)
+
+    def top(
+        self, terms: Sequence[str], limit: int = 10, *, every: bool = False, filters: Sequence[Node] = ()
+    ) -> list[tuple[int, float]]:
+        """The best documents for a bag of index terms, as an engine ranks them: no ideas, no stages, no places.
+
+        Args:
+            terms: terms of the text field as `analysis` makes them; a score adds up BM25 over them.
+            limit: documents to return.
+            every: whether a document must have all of the terms.
+            filters: clauses that a document must match, as parse_query() gives them (`Exact`, `Years`, …).
+
+        Returns:
+            (document number in the snapshot, score), the best first; what ties goes by number.
+        """
+        search = self._search()
+        return search.columns.bag_top(terms, limit, every, search.admitted(filters))
+
+    def phrase_top(
+        self, terms: Sequence[str], limit: int = 10, *, filters: Sequence[Node] = ()
+    ) -> list[tuple[int, float]]:
+        """As top(), for documents that have the terms at consecutive positions, scored as one term."""
+        search = self._search()
+        form = Form(tuple((TEXT, (term,), i) for i, term in enumerate(terms)))
+        return search.best_of_group(Group((form,) if terms else ()), limit, search.admitted(filters))
+
+    def matched(self, answer: Answer, docs: Sequence[int]) -> list[tuple[dict[str, list[str]], list[str]]]:
+        """(zone → words of the query found there, all index terms that matched), for each of some documents."""
+        rows: list[tuple[dict[str, list[str]], list[str]]] = [({}, []) for _ in docs]
+        wanted = answer.columns.some(docs)
+        for matcher in answer.matchers:
+            low, high = FIELDS[matcher.zone].zone if matcher.zone else (0, 2**32)
+            places = answer.columns.places(matcher.forms, wanted)
+            for doc, (zones, terms) in zip(docs, rows, strict=True):
+                for i, positions in places.by_form(doc):
+                    inside = [position for position in positions if low <= position < high]
+                    if not inside:
+                        continue
+                    terms += shown_terms(matcher.forms[i])
+                    for name, (start, end) in _ZONES:
+                        if any(start <= position < end for position in inside):
+                            words = zones.setdefault(name, [])
+                            if matcher.text and matcher.text not in words:
+                                words.append(matcher.text)
+        return [(zones, list(dict.fromkeys(terms))) for zones, terms in rows]
+
+
+class _Known:
+    """What every search of a snapshot asks for, however it works: words, orders of documents."""
+
+    def __init__(
+        self, snapshot: Snapshot, order_of: Callable[[int], tuple[object, ...]], glossary: Callable[[], Lookup]
+    ) -> None:
         self.snapshot = snapshot
         self.order_of = order_of
         self.glossary = glossary
         self.text = snapshot.field(TEXT)
         self.grams = snapshot.field(GRAMS)
-        self.occurrences = Occurrences(self.text, self.grams)
         self.speller = Speller(self.text)
         self.documents = snapshot.doc_count
+        self._frequencies: dict[str, int] = {}
+        self._pairs: dict[str, bool] = {}
+        self._initials: list[str] | None = None
+        self._ranks: dict[int, int] | None = None
+
+    def frequency(self, term: str) -> int:
+        """Number of live documents that have the term among their words."""
+        known = self._frequencies.get(term)
+        if known is None:
+            if len(self._frequencies) >= REMEMBERED_WORDS:
+                self._frequencies.clear()
+            known = self._frequencies[term] = self.text.doc_frequency(term)
+        return known
+
+    def knows(self, term: str) -> bool:
+        """Whether a live document has the term among its words."""
+        return self.frequency(term) > 0
+
+    def knows_pair(self, pair: str) -> bool:
+        """Whether two Chinese characters stand side by side in a live document."""
+        known = self._pairs.get(pair)
+        if known is None:
+            if len(self._pairs) >= REMEMBERED_WORDS:
+                self._pairs.clear()
+            known = self._pairs[pair] = self.grams.doc_frequency(pair) > 0
+        return known
+
+    def initials(self, word: str) -> tuple[str, ...]:
+        """Terms for titles with consecutive words that begin with the letters of the word."""
+        if self._initials is None:
+            self._initials = list(self.text.terms(INITIALS_MARK))
+        return tuple(term for term in self._initials if word in term)
+
+    def rank(self, rows: int) -> Callable[[int], object]:
+        """What orders documents by reading order. Looked up for all of them at once where many rows are ordered."""
+        if self._ranks is None and rows > self.documents // 4:
+            in_order = sorted(self.snapshot.docs(), key=self.order_of)
+            self._ranks = {doc: rank for rank, doc in enumerate(in_order)}
+        return self.order_of if self._ranks is None else self._ranks.__getitem__
+
+
+class _Search:
+    """The search of a snapshot by one kind of columns."""
+
+    def __init__(self, index: _Known, columns: Columns) -> None:
+        self.index = index
+        self.snapshot = index.snapshot
+        self.columns = columns
 
     # ---- one search
 
     def search(self, request: Request) -> Answer:
-        query = request.query
-        answer = Answer("none", 0, [], notices=list(query.notices))
+        query, columns = request.query, self.columns
+        answer = Answer(columns, query.notices)
         sort = request.sort if request.sort != "score" else query.sort or "score"
         if sort not in SORTS:
             raise UsageError(f"no order {sort!r}; use one of {', '.join(SORTS)}")
@@ -152,7 +332,8 @@ class IndexSearcher:
         spans: list[SpanMatch] = []
         for clause in words:
             if isinstance(clause, Words):
-                ideas = find_ideas(clause.text, _Words(self, correcting=not request.strict), self.glossary())
+                vocabulary = _Words(self.index, correcting=not request.strict)
+                ideas = find_ideas(clause.text, vocabulary, self.index.glossary())
                 base = len(matchers)
                 matchers += [self._match_idea(idea) for idea in ideas.ideas]
                 spans += self._match_spans(ideas, base, matchers)
@@ -160,59 +341,70 @@ class IndexSearcher:
                 matchers.append(self._match_clause(clause))
         if len(matchers) >= VERBOSE_IDEAS:
             for matcher in matchers:
-                matcher.weight *= 1.0 if matcher.scores else VERBOSE_UNKNOWN
+                matcher.weight *= 1.0 if len(matcher.scores) else VERBOSE_UNKNOWN
         required = [self._match_clause(clause) for clause in strict_clauses]
         for matcher in required:
-            found_in = set(matcher.scores)
+            found_in = columns.docs(matcher.scores)
             admitted = found_in if admitted is None else admitted & found_in
         answer.matchers = required + matchers
 
+        partial = None
         if matchers:
-            exact, partial = self._combine(matchers, spans, admitted)
+            exact, partial = self._combine(matchers, spans, admitted, relaxed=not request.strict)
         else:
-            docs = admitted if admitted is not None else set(self.snapshot.docs())
-            exact, partial = dict.fromkeys(docs, 0.0), {}
-        if request.strict:
-            partial = {}
-        near = self._add_places(matchers, exact, partial)
-        for matcher in required:
-            for scores in (exact, partial):
-                for doc in scores:
-                    scores[doc] += matcher.scores[doc]
-        corrected = self._correct(matchers, exact)
-        found = [Found(doc, score, "fuzzy" if doc in corrected else "all") for doc, score in exact.items()]
-        found += [Found(doc, score, "some") for doc, score in partial.items()]
-        stages = {f.stage for f in found}
-        answer.stage = next((stage for stage in ORDER if stage in stages), "none")
-        if found:
-            answer.notices += self._say_corrections(matchers, {f.doc for f in found})
-        answer.total = len(found)
-        answer.facets = filters.count(self.snapshot, request.facets, [f.doc for f in found])
-        found = self._sorted(found, sort, ranked=bool(answer.matchers))
+            exact = columns.constant(admitted if admitted is not None else columns.everything(), 0.0)
+        tiers: list[Column] = []
+        raises: list[list[Raise]] = []
+        for column in (exact, partial):
+            raised = [] if column is None else self._raises(matchers, column)
+            if column is not None:
+                column = columns.raised(column, [row.scores for row in raised])
+                for matcher in required:
+                    column = columns.mapped(add, column, matcher.scores)
+            tiers.append(column)
+            raises.append(raised)
+        exact, partial = tiers
+        ranked: list[tuple[Stage, Column]] = [("all", exact)]
+        slips = [found for matcher in matchers for found in matcher.spellings.values()]
+        if slips:
+            docs = columns.docs(exact)
+            corrected = docs & _united(slips)
+            ranked = [("all", columns.kept(exact, docs - corrected)), ("fuzzy", columns.kept(exact, corrected))]
+        if partial is not None:
+            ranked.append(("some", partial))
+        answer.stage = next((stage for stage, column in ranked if len(column)), "none")
+        answer.total = sum(len(column) for _, column in ranked)
+        if request.facets or slips:
+            found = _united([columns.docs(column) for _, column in ranked])
+            if slips and answer.total:
+                answer.notices += self._say_corrections(matchers, found)
+            answer.facets = {name: Counter(columns.counts(name, found)) for name in request.facets}
         end = None if request.limit is None else request.offset + request.limit
-        answer.found = found[request.offset : end]
+        answer.found = self._window(ranked, sort if answer.matchers or sort != "score" else "", request.offset, end)
         if request.explain:
             answer.found = [
-                f._replace(parts=self._explain(f.doc, matchers, required, spans, near.get(f.doc, [])))
-                for f in answer.found
+                row.replace(
+                    parts=self._explain(row.doc, matchers, required, spans, raises[1 if row.stage == "some" else 0])
+                )
+                for row in answer.found
             ]
         return answer
 
-    def _take_apart(self, clauses: Iterable[Node], answer: Answer) -> tuple[set[int] | None, list[Node], list[Node]]:
+    def _take_apart(self, clauses: Iterable[Node], answer: Answer) -> tuple[Docs | None, list[Node], list[Node]]:
         """(documents that filters and negations admit, None for all; clauses that may be relaxed; those that may
         not)."""
-        admitted: set[int] | None = None
+        admitted: Docs | None = None
         relaxable: list[Node] = []
         strict: list[Node] = []
         pending = list(clauses)
         while pending:
             clause = pending.pop(0)
-            docs: set[int] | None = None
+            docs: Docs | None = None
             match clause:
                 case And(nodes):
                     pending = [*nodes, *pending]
                 case Not(node):
-                    everything = admitted if admitted is not None else set(self.snapshot.docs())
+                    everything = admitted if admitted is not None else self.columns.everything()
                     docs = everything - self._docs(node)
                 case Exact() | Years():
                     docs = self._docs(clause)
@@ -225,8 +417,16 @@ class IndexSearcher:
                 admitted = docs if admitted is None else admitted & docs
         return admitted, relaxable, strict
 
-    def _remark(self, clause: Node, docs: set[int], answer: Answer) -> None:
-        if isinstance(clause, Exact) and not docs:
+    def admitted(self, clauses: Sequence[Node]) -> Docs | None:
+        """Documents that match all of the clauses, None for all there are."""
+        docs = [self._docs(clause) for clause in clauses]
+        found = docs[0] if docs else None
+        for other in docs[1:]:
+            found = found & other
+        return found
+
+    def _remark(self, clause: Node, docs: Docs, answer: Answer) -> None:
+        if isinstance(clause, Exact) and not len(docs):
             known = sorted(self.snapshot.field(clause.field).terms())
             if clause.field == "has":
                 answer.notices.append(f"has:{clause.values[0]} is held by no paper; known: {', '.join(known)}")
@@ -234,197 +434,203 @@ class IndexSearcher:
                 wanted = ", ".join(clause.values)
                 answer.notices.append(f"no {FIELDS[clause.field].name} matches {wanted}")
 
-    def _sorted(self, found: Iterable[Found], sort: str, *, ranked: bool) -> list[Found]:
-        """In the wanted order. Full matches stand above relaxed ones whatever it is; what ties in a ranking goes by
-        id, what ties in a list by reading order."""
-        if not ranked or sort != "score":
-            key = self._list_key(sort)
-            return sorted(found, key=lambda f: (ORDER.index(f.stage), *key(f), self.order_of(f.doc)))
-        rows = sorted(found, key=_rank)
-        result: list[Found] = []
-        for _, tied in groupby(rows, key=_rank):
-            group = list(tied)
-            result += group if len(group) == 1 else sorted(group, key=lambda f: str(self.snapshot.stored(f.doc)["id"]))
-        return result
+    # ---- the documents to show
 
-    def _list_key(self, sort: str) -> Callable[[Found], tuple[object, ...]]:
+    def _window(self, ranked: Sequence[tuple[Stage, Column]], sort: str, begin: int, end: int | None) -> list[Found]:
+        """Those from `begin` to `end` in the wanted order ("": reading order). Full matches stand above relaxed ones
+        whatever it is."""
+        shown: list[Found] = []
+        before = 0
+        for stage, column in ranked:
+            size = len(column)
+            first, last = max(begin - before, 0), size if end is None else min(size, end - before)
+            before += size
+            if first < last:
+                part = self._best if sort == "score" else self._listed
+                shown += [Found(doc, score, stage) for doc, score in part(column, sort, first, last)]
+        return shown
+
+    def _best(self, column: Column, sort: str, first: int, last: int) -> list[tuple[int, float]]:
+        """Rows from first to last by score; what ties goes by id."""
+        least = self.columns.top(column, last)[-1][1] if last < len(column) else 0.0
+        rows = sorted(self.columns.at_least(column, least - TIE), key=_rounded)
+        result: list[tuple[int, float]] = []
+        for _, tied in groupby(rows, key=_rounded):
+            group = list(tied)
+            if len(group) > 1 and len(result) + len(group) > first:
+                group.sort(key=lambda row: str(self.snapshot.stored(row[0])["id"]))
+            result += group
+            if len(result) >= last:
+                break
+        return result[first:last]
+
+    def _listed(self, column: Column, sort: str, first: int, last: int) -> list[tuple[int, float]]:
+        """Rows from first to last by a value; what ties stays in reading order."""
+        key, rank = self._list_key(sort), self.index.rank(len(column))
+        rows = self.columns.at_least(column, 0.0)
+        return nsmallest(last, rows, key=lambda row: (*key(row), rank(row[0])))[first:]
+
+    def _list_key(self, sort: str) -> Callable[[tuple[int, float]], tuple[object, ...]]:
         if sort in ("year", "-year"):
             years = filters.values(self.snapshot, "year")
             sign = -1 if sort == "-year" else 1
-            return lambda f: (f.doc not in years, sign * int(years.get(f.doc, ["0"])[0]), -round(f.score, 9))
+            return lambda row: (row[0] not in years, sign * int(years.get(row[0], ["0"])[0]), _rounded(row))
         if sort == "venue":
             venues = filters.values(self.snapshot, "venue")
-            return lambda f: (f.doc not in venues, venues.get(f.doc, [""])[0])
+            return lambda row: (row[0] not in venues, venues.get(row[0], [""])[0])
         if sort == "title":
-            return lambda f: (exact_value(str(self.snapshot.stored(f.doc).get("title", ""))),)
-        return lambda f: ()
+            return lambda row: (exact_value(str(self.snapshot.stored(row[0]).get("title", ""))),)
+        return lambda row: ()
 
     # ---- matching without scores: negations, alternatives
 
-    def _docs(self, node: Node) -> set[int]:
+    def _docs(self, node: Node) -> Docs:
         match node:
             case Exact(name, values):
-                return filters.exact_docs(self.snapshot, name, values)
+                return self.columns.having(name, filters.exact_terms(self.snapshot, name, values))
             case Years(ranges):
-                return filters.year_docs(self.snapshot, ranges)
+                return self.columns.having("year", filters.year_terms(self.snapshot, ranges))
             case Not(inner):
-                return set(self.snapshot.docs()) - self._docs(inner)
+                return self.columns.everything() - self._docs(inner)
             case _:
-                return set(self._match_clause(node).scores)
+                return self.columns.docs(self._match_clause(node).scores)
 
     # ---- matching with scores
 
-    def knows(self, term: str) -> bool:
-        """Whether a live document has the term among its words."""
-        return self.text.doc_frequency(term) > 0
-
     def _match_clause(self, node: Node, zone: str | None = None) -> Matcher:
         """A clause of which everything must match."""
+        columns = self.columns
         match node:
             case Words(text):
-                ideas = find_ideas(text, _Words(self, correcting=False), self.glossary())
+                ideas = find_ideas(text, _Words(self.index, correcting=False), self.index.glossary())
                 matchers = [self._match_idea(idea, zone) for idea in ideas.ideas]
                 spans = self._match_spans(ideas, 0, matchers, zone)
-                exact, _ = self._combine(matchers, spans, None) if matchers else ({}, {})
-                forms = tuple(form for matcher in matchers for form in matcher.forms)
-                return Matcher(text, exact, sum(m.weight for m in matchers), forms, zone)
+                exact, _ = self._combine(matchers, spans, None, relaxed=False)
+                return Matcher(text, exact, sum(m.weight for m in matchers), _forms(matchers), zone)
             case Phrase(text):
                 form = phrase_form(text)
                 return self._match_group(text, Group((form,) if form else ()), zone)
             case Prefix(text):
                 return self._match_group(f"{text}*", Group(self._prefix_forms(text)), zone)
             case Fuzzy(text, edits):
-                near = tuple(Form.term(term) for term in fuzzy_terms(self.text, text, edits))
+                near = tuple(Form.term(term) for term in fuzzy_terms(self.index.text, text, edits))
                 return self._match_group(f"{text}~", Group(near), zone)
             case Within(name, inner):
                 return self._match_clause(inner, name)
             case Or(nodes):
-                alternatives = [self._match_clause(n, zone) for n in nodes]
-                scores: Scores = {}
-                for matcher in alternatives:
-                    for doc, score in matcher.scores.items():
-                        scores[doc] = max(score, scores.get(doc, 0.0))
-                forms = tuple(form for matcher in alternatives for form in matcher.forms)
-                text = " OR ".join(matcher.text for matcher in alternatives)
-                return Matcher(text, scores, max((m.weight for m in alternatives), default=0.0), forms, zone)
+                matchers = [self._match_clause(n, zone) for n in nodes]
+                text = " OR ".join(matcher.text for matcher in matchers)
+                weight = max((m.weight for m in matchers), default=0.0)
+                return Matcher(text, columns.best([m.scores for m in matchers]), weight, _forms(matchers), zone)
             case And(nodes):
-                admitted, relaxable, strict = self._take_apart(nodes, Answer("none", 0, []))
+                admitted, relaxable, strict = self._take_apart(nodes, Answer(columns))
                 matchers = [self._match_clause(n, zone) for n in (*relaxable, *strict)]
-                docs = set(self.snapshot.docs()) if admitted is None else admitted
+                docs = columns.everything() if admitted is None else admitted
                 for matcher in matchers:
-                    docs &= matcher.scores.keys()
-                scores = {doc: sum(m.scores[doc] for m in matchers) for doc in docs}
-                forms = tuple(form for matcher in matchers for form in matcher.forms)
-                return Matcher("", scores, sum(m.weight for m in matchers), forms, zone)
+                    docs = docs & columns.docs(matcher.scores)
+                held = [columns.kept(matcher.scores, docs) for matcher in matchers]
+                scores = columns.summed([columns.constant(docs, 0.0), *held])
+                return Matcher("", scores, sum(m.weight for m in matchers), _forms(matchers), zone)
             case _:
-                return Matcher("", dict.fromkeys(self._docs(node), 0.0), 0.0, (), zone)
+                return Matcher("", columns.constant(self._docs(node), 0.0), 0.0, (), zone)
 
     def _match_idea(self, idea: Idea, zone: str | None = None) -> Matcher:
         """The best group of forms counts for each document."""
-        scores: Scores = {}
-        as_written: set[int] = set()
-        spellings: dict[str, set[int]] = {}
-        for group in idea.groups:
-            found = self._match_group(idea.text, group, zone).scores
-            if group.corrected:
-                spellings.setdefault(group.corrected, set()).update(found)
-            else:
-                as_written.update(found)
-            for doc, score in found.items():
-                if score > scores.get(doc, 0.0):
-                    scores[doc] = score
-        forms = tuple(form for group in idea.groups for form in group.forms)
+        columns = self.columns
+        groups = [(group, self._match_group(idea.text, group, zone)) for group in idea.groups]
+        scores = columns.best([found.scores for _, found in groups])
         # What is nowhere weighs as much as the rarest word there is: more would silence every answer to a query with
         # one word that the digest writes otherwise.
-        weight = idea.size * idf(max(1, len(scores)), self.documents)
-        spellings = {term: docs - as_written for term, docs in spellings.items() if docs - as_written}
-        return Matcher(idea.text, scores, weight, forms, zone, spellings, idea)
+        weight = idea.size * idf(max(1, len(scores)), self.index.documents)
+        matcher = Matcher(idea.text, scores, weight, tuple(form for group in idea.groups for form in group.forms), zone)
+        matcher.groups = groups
+        if any(group.corrected for group in idea.groups):
+            as_written = [columns.docs(found.scores) for group, found in groups if not group.corrected]
+            for spelling in dict.fromkeys(group.corrected for group in idea.groups if group.corrected):
+                docs = _united([columns.docs(found.scores) for group, found in groups if group.corrected == spelling])
+                for others in as_written:
+                    docs = docs - others
+                if len(docs):
+                    matcher.spellings[spelling] = docs
+        return matcher
 
     @staticmethod
-    def _correct(matchers: Sequence[Matcher], docs: Iterable[int]) -> set[int]:
-        """Those of the documents that match some idea only under a corrected spelling."""
-        slips = [found for matcher in matchers for found in matcher.spellings.values()]
-        return {doc for doc in docs if any(doc in found for found in slips)}
-
-    @staticmethod
-    def _say_corrections(matchers: Sequence[Matcher], docs: set[int]) -> list[str]:
+    def _say_corrections(matchers: Sequence[Matcher], docs: Docs) -> list[str]:
         return [
             f"searched for {', '.join(used)} instead of {matcher.text}"
             for matcher in matchers
-            if (used := [term for term, found in matcher.spellings.items() if found & docs])
+            if (used := [term for term, found in matcher.spellings.items() if len(found & docs)])
         ]
 
     def _match_group(self, text: str, group: Group, zone: str | None = None) -> Matcher:
-        saturated = self._saturated(group, zone)
-        weight = idf(len(saturated), self.documents)
-        scores = {doc: group.factor * weight * part for doc, part in saturated.items()}
+        saturated = self.columns.saturated(group.forms, zone)
+        weight = idf(len(saturated), self.index.documents)
+        scores = self.columns.scaled(saturated, group.factor * weight)
         return Matcher(text, scores, weight, group.forms, zone)
 
-    def _saturated(self, group: Group, zone: str | None) -> Scores:
-        """Document → saturated frequency of a group, whose forms add up as if they were one term."""
-        frequencies: Scores = {}
-        for form in group.forms:
-            for doc, frequency in self.occurrences.frequencies(form, zone).items():
-                frequencies[doc] = frequencies.get(doc, 0.0) + frequency
-        length_of, average = self.text.length, self.text.average_length or 1.0
-        return {doc: saturation(frequency, length_of(doc), average) for doc, frequency in frequencies.items()}
+    def best_of_group(self, group: Group, limit: int, admitted: Docs | None) -> list[tuple[int, float]]:
+        """The best of the documents that a group finds."""
+        scores = self._match_group("", group).scores
+        return self.columns.top(scores if admitted is None else self.columns.kept(scores, admitted), limit)
 
     def _match_spans(
         self, ideas: Ideas, base: int, matchers: Sequence[Matcher], zone: str | None = None
     ) -> list[SpanMatch]:
         """Documents in which neighbouring ideas stand together: worth what the ideas are worth on their own."""
+        columns = self.columns
         spans = []
         for span in ideas.spans:
             worth = sum(m.weight for m in matchers[base + span.start : base + span.stop])
-            scores: Scores = {}
-            for group in span.groups:
-                for doc, part in self._saturated(group, zone).items():
-                    score = group.factor * worth * part
-                    scores[doc] = max(score, scores.get(doc, 0.0))
-            if scores or span.concept:
+            scores = columns.best(
+                [columns.scaled(columns.saturated(group.forms, zone), group.factor * worth) for group in span.groups]
+            )
+            if len(scores) or span.concept:
                 spans.append(SpanMatch(base + span.start, base + span.stop, scores, span.concept))
         return spans
 
     def _combine(
-        self, matchers: Sequence[Matcher], spans: Sequence[SpanMatch], admitted: set[int] | None
-    ) -> tuple[Scores, Scores]:
+        self, matchers: Sequence[Matcher], spans: Sequence[SpanMatch], admitted: Docs | None, *, relaxed: bool
+    ) -> tuple[Column, Column | None]:
         """(scores of documents that match all ideas, of those that match most of the weight)."""
-        candidates: set[int] = set()
-        for scores in [m.scores for m in matchers] + [s.scores for s in spans]:
-            candidates |= scores.keys()
-        if admitted is not None:
-            candidates &= admitted
+        columns = self.columns
+
+        def of_admitted(column: Column) -> Column:
+            return column if admitted is None else columns.kept(column, admitted)
+
+        together = [of_admitted(span.scores) for span in spans]
+        values = [
+            columns.best(
+                [
+                    of_admitted(matcher.scores),
+                    *(
+                        columns.scaled(scores, self._share(span, i, matchers))
+                        for span, scores in zip(spans, together, strict=True)
+                        if span.start <= i < span.stop
+                    ),
+                ]
+            )
+            for i, matcher in enumerate(matchers)
+        ]
+        held = [columns.docs(column) for column in values]
+        bonus = columns.summed([columns.scaled(scores, SPAN_BONUS) for scores in together])
+        scores = columns.summed([columns.summed(values), bonus])
+        whole = columns.docs(scores)
+        for docs in [*held, *(columns.docs(s) for s, span in zip(together, spans, strict=True) if span.concept)]:
+            whole = whole & docs
+        exact = columns.kept(scores, whole)
+        if not relaxed:
+            return exact, None
         total = sum(m.weight for m in matchers)
-        exact: Scores = {}
-        partial: Scores = {}
-        shares: Scores = {}
-        for doc in candidates:
-            values = [m.scores.get(doc) for m in matchers]
-            bonus = 0.0
-            whole = True
-            for span in spans:
-                if doc in span.scores:
-                    bonus += SPAN_BONUS * span.scores[doc]
-                    for i, share in self._shares(span, doc, matchers):
-                        values[i] = max(values[i] or 0.0, share)
-                elif span.concept:
-                    whole = False
-            held = sum(m.weight for m, value in zip(matchers, values, strict=True) if value is not None)
-            score = sum(value for value in values if value is not None) + bonus
-            if whole and None not in values:
-                exact[doc] = score
-            else:
-                partial[doc] = score
-                shares[doc] = held / total if total else 0.0
-        least = (BELOW_SHARE if exact else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / (len(matchers) or 1))
-        return exact, {doc: score for doc, score in partial.items() if shares[doc] > least}
+        least = (BELOW_SHARE if len(exact) else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / (len(matchers) or 1))
+        weights = columns.summed(
+            [columns.constant(docs - whole, matcher.weight) for matcher, docs in zip(matchers, held, strict=True)]
+        )
+        return exact, columns.kept(scores, columns.above(weights, least * total) - whole)
 
     @staticmethod
-    def _shares(span: SpanMatch, doc: int, matchers: Sequence[Matcher]) -> Iterable[tuple[int, float]]:
-        """What each idea of a span is worth where the span is found as one: its share by weight."""
-        inside = range(span.start, span.stop)
-        worth = sum(matchers[i].weight for i in inside) or 1.0
-        return [(i, span.scores[doc] * matchers[i].weight / worth) for i in inside]
+    def _share(span: SpanMatch, i: int, matchers: Sequence[Matcher]) -> float:
+        """The part, by weight, that an idea has of a span that is found as one."""
+        return matchers[i].weight / (sum(matcher.weight for matcher in matchers[span.start : span.stop]) or 1.0)
 
     # ---- why a score
 
@@ -434,38 +640,43 @@ class IndexSearcher:
         matchers: Sequence[Matcher],
         required: Sequence[Matcher],
         spans: Sequence[SpanMatch],
-        near: Sequence[Part],
+        raises: Sequence[Raise],
     ) -> tuple[Part, ...]:
         """The parts of a score; they sum up to it."""
-        found = [span for span in spans if doc in span.scores]
+        at = self.columns.at
+        found = [(span, worth) for span in spans if (worth := at(span.scores, doc)) is not None]
         together: dict[int, float] = {}
-        for span in found:
-            for i, share in self._shares(span, doc, matchers):
-                together[i] = max(share, together.get(i, 0.0))
+        for span, worth in found:
+            for i in range(span.start, span.stop):
+                together[i] = max(worth * self._share(span, i, matchers), together.get(i, 0.0))
         parts = []
         for i, matcher in enumerate(matchers):
-            own = matcher.scores.get(doc)
+            own = at(matcher.scores, doc)
             if own is None and i not in together:
                 parts.append(Part(f"word {matcher.text}", 0.0, "not found"))
             elif together.get(i, 0.0) > (own or 0.0):
                 parts.append(Part(f"word {matcher.text}", together[i], "found as one with its neighbours"))
             else:
                 parts.append(Part(f"word {matcher.text}", own or 0.0, self._say_group(matcher, doc)))
-        for span in found:
+        for span, worth in found:
             text = " ".join(m.text for m in matchers[span.start : span.stop])
-            parts.append(Part(f"together {text}", SPAN_BONUS * span.scores[doc], f"{SPAN_BONUS} of what it is worth"))
-        parts += near
-        parts += [Part(f"required {matcher.text}", matcher.scores[doc]) for matcher in required]
+            parts.append(Part(f"together {text}", SPAN_BONUS * worth, f"{SPAN_BONUS} of what it is worth"))
+        for row in raises:
+            value = at(row.scores, doc)
+            if value is not None:
+                distance = None if row.distances is None else int(at(row.distances, doc) or 0)
+                note = "in the title" if distance is None else f"{distance} apart" if distance else "side by side"
+                parts.append(Part(row.name, value, note))
+        parts += [Part(f"required {matcher.text}", at(matcher.scores, doc) or 0.0) for matcher in required]
         return tuple(parts)
 
     def _say_group(self, matcher: Matcher, doc: int) -> str:
         """Which of an idea's groups counted in a document, with the numbers of its formula."""
-        if matcher.idea is None:
+        if not matcher.groups:
             return ""
-        best = max(matcher.idea.groups, key=lambda group: self._match_group("", group).scores.get(doc, 0.0))
-        hits = self._match_group("", best)
-        held = [form for form in best.forms if self.occurrences.places(form, doc)]
-        terms = dict.fromkeys(term for form in held for term in self.occurrences.shown_terms(form))
+        best, hits = max(matcher.groups, key=lambda row: self.columns.at(row[1].scores, doc) or 0.0)
+        held = self.columns.places(best.forms, self.columns.some([doc])).by_form(doc)
+        terms = dict.fromkeys(term for i, _ in held for term in shown_terms(best.forms[i]))
         shown = ", ".join(term.lstrip(STEM_MARK) for term in terms)
         spelling = f", for {best.corrected}" if best.corrected else ""
         return f"as {shown}{spelling}: factor {best.factor:.2f} × idf {hits.weight:.2f} ({len(hits.scores)} papers)"
@@ -473,74 +684,85 @@ class IndexSearcher:
     # ---- papers like one
 
     def similar(self, terms: Iterable[tuple[str, float]], but: int, limit: int | None) -> Answer:
-        """Documents that hold most of the weight of the given words (term, how often it stands in the paper)."""
-        known = [(term, frequency, self.text.doc_frequency(term)) for term, frequency in terms]
-        weighted = sorted(((f * idf(df, self.documents), term) for term, f, df in known if df > 1), reverse=True)
-        matchers = [self._match_group(t, Group((Form.term(t),))) for _, t in weighted[:SIMILAR_TERMS]]
-        scores: Scores = {}
-        for matcher in matchers:
-            for doc, score in matcher.scores.items():
-                scores[doc] = scores.get(doc, 0.0) + score
-        scores.pop(but, None)
-        found = [Found(doc, score, "all") for doc, score in scores.items()]
-        found = self._sorted(found, "score", ranked=True)
-        return Answer("all" if found else "none", len(found), found[:limit], matchers=matchers)
+        columns, frequency = self.columns, self.index.frequency
+        known = [(term, often, frequency(term)) for term, often in terms]
+        weighted = sorted(((f * idf(df, self.index.documents), term) for term, f, df in known if df > 1), reverse=True)
+        answer = Answer(columns)
+        answer.matchers = [self._match_group(t, Group((Form.term(t),))) for _, t in weighted[:SIMILAR_TERMS]]
+        scores = columns.summed([matcher.scores for matcher in answer.matchers])
+        scores = columns.kept(scores, columns.docs(scores) - columns.some([but]))
+        answer.stage, answer.total = "all" if len(scores) else "none", len(scores)
+        answer.found = self._window([("all", scores)], "score", 0, limit)
+        return answer
 
     # ---- places
 
-    def _add_places(self, matchers: Sequence[Matcher], *tiers: Scores) -> dict[int, list[Part]]:
-        """Raise the scores of the best documents for where their words stand: in the title, which a long companion
+    def _raises(self, matchers: Sequence[Matcher], scores: Column) -> list[Raise]:
+        """What raises the scores of the best documents: that their words stand in the title, which a long companion
         note must not drown, and next to each other where they do so in the query, in whatever form or language they
-        are written. Returns what was added."""
-        added: dict[int, list[Part]] = {}
-
-        def add(scores: Scores, doc: int, name: str, value: float, note: str) -> None:
-            scores[doc] += value
-            added.setdefault(doc, []).append(Part(name, value, note))
-
+        are written."""
+        columns = self.columns
+        found = [matcher for matcher in matchers if len(matcher.scores)]
+        if not found or not len(scores):
+            return []
+        docs = columns.some([doc for doc, _ in columns.top(scores, PLACE_CANDIDATES)])
+        places = {id(matcher): columns.places(matcher.forms, docs) for matcher in found}
+        near = {id(matcher): columns.kept(matcher.scores, docs) for matcher in found}
         title_end = FIELDS["title"].zone[1]
-        found = [matcher for matcher in matchers if matcher.scores]
-        for scores in tiers:
-            candidates = sorted(scores, key=lambda doc: (-scores[doc], doc))[:PLACE_CANDIDATES]
-            docs = set(candidates)
-            places = {id(matcher): self.occurrences.stretches(matcher.forms, docs) for matcher in found}
-            for matcher in found:
-                for doc, stretches in places[id(matcher)].items():
-                    if doc in docs and stretches[0][0] < title_end:
-                        value = TITLE_BONUS * min(matcher.weight, matcher.scores.get(doc, 0.0))
-                        add(scores, doc, f"title {matcher.text}", value, "in the title")
-            for a, b in pairwise(matchers):
-                left, right = places.get(id(a), {}), places.get(id(b), {})
-                for doc in docs.intersection(left, right):
-                    distance = distance_between(left[doc], right[doc])
-                    if distance <= NEAR_WORDS:
-                        worth = min(a.scores.get(doc, 0.0), b.scores.get(doc, 0.0))
-                        note = f"{distance} apart" if distance else "side by side"
-                        add(scores, doc, f"near {a.text} {b.text}", NEAR_BONUS * worth / (1 + distance), note)
-        return added
+        raises = []
+        for matcher in found:
+            in_title = columns.some(places[id(matcher)].beginning_below(title_end))
+            limit = columns.constant(in_title, matcher.weight)
+            worth = columns.lesser(columns.kept(near[id(matcher)], in_title), limit)
+            raises.append(Raise(f"title {matcher.text}", columns.scaled(worth, TITLE_BONUS)))
+        for a, b in pairwise(matchers):
+            if id(a) in places and id(b) in places:
+                distances = places[id(a)].distances(places[id(b)])
+                if len(distances):
+                    worth = columns.lesser(near[id(a)], near[id(b)])
+                    value = columns.mapped(_near_bonus, worth, distances)
+                    raises.append(Raise(f"near {a.text} {b.text}", value, distances))
+        return raises
 
     def _prefix_forms(self, text: str) -> tuple[Form, ...]:
         run = fold(text)
         if len(run) > 1 and all(is_cjk(c) for c in run):
             return (gram_form(run),)
-        return tuple(Form.term(term) for term in prefix_terms(self.text, text))
+        return tuple(Form.term(term) for term in prefix_terms(self.index.text, text))
 
 
-def _rank(found: Found) -> tuple[int, float]:
-    return ORDER.index(found.stage), -round(found.score, 9)
+_ZONES = tuple((field.name, field.zone) for field in FIELDS.values() if field.zone[1])
+
+
+def _near_bonus(worth: float, distance: float) -> float:
+    return NEAR_BONUS * worth / (1 + distance)
+
+
+def _rounded(row: tuple[int, float]) -> float:
+    """What a ranking goes by: scores that differ in rounding alone tie."""
+    return -round(row[1], 9)
+
+
+def _forms(matchers: Iterable[Matcher]) -> tuple[Form, ...]:
+    return tuple(form for matcher in matchers for form in matcher.forms)
+
+
+def _united(sets: Sequence[Docs]) -> Docs:
+    found = sets[0]
+    for docs in sets[1:]:
+        found = found | docs
+    return found
 
 
 class _Words:
     """What find_ideas() asks of the index."""
 
-    def __init__(self, searcher: IndexSearcher, *, correcting: bool) -> None:
-        self.knows = searcher.knows
-        self.knows_pair = lambda pair: searcher.grams.doc_frequency(pair) > 0
-        self._searcher = searcher
+    def __init__(self, index: _Known, *, correcting: bool) -> None:
+        self.knows = index.knows
+        self.knows_pair = index.knows_pair
+        self.initials = index.initials
+        self._speller = index.speller
         self._correcting = correcting
 
-    def initials(self, word: str) -> tuple[str, ...]:
-        return tuple(term for term in self._searcher.text.terms(INITIALS_MARK) if word in term)
-
     def corrections(self, word: str) -> list[str]:
-        return self._searcher.speller.corrections(word) if self._correcting else []
+        return self._speller.corrections(word) if self._correcting else []

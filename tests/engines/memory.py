@@ -23,6 +23,9 @@ class MemoryPostings:
     def positions(self, i: int) -> Sequence[int]:
         return self._positions[i]
 
+    def all_positions(self) -> tuple[list[int], list[int]]:
+        return [len(positions) for positions in self._positions], [p for row in self._positions for p in row]
+
 
 class MemoryField:
     """One field; terms in the order of their UTF-8 bytes."""

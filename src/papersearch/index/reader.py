@@ -72,6 +72,22 @@ class Postings:
         before, field, rows = self._parts[part]
         return field.positions(rows[i - before])
 
+    def all_positions(self) -> tuple[list[int], list[int]]:
+        """(number of positions of each posting, the positions of all postings one after the other)."""
+        counts: list[int] = []
+        positions: list[int] = []
+        for _, field, rows in self._parts:
+            if isinstance(rows, range):
+                some_counts, some = field.positions_of(rows)
+                counts += some_counts
+                positions += some
+                continue
+            for row in rows:
+                here = field.positions(row)
+                counts.append(len(here))
+                positions += here
+        return counts, positions
+
 
 class FieldReader:
     """One field over the whole index.

@@ -1,0 +1,654 @@
+"""The operations of `Columns` on numpy arrays, for a process that answers more than one query. The only importer of numpy.
+
+A column is two arrays, documents ascending and their numbers; a set of documents is an array of booleans. What is read
+from the index or found in it (postings, impacts, phrases, filters) is kept for the next query, up to MEMORY_BYTES:
+a snapshot never changes, so neither do they. Scores are calculated in the order in which `DictColumns` does it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
+from papersearch.ideas import Form
+from papersearch.occurrences import NEAR_WORDS, pairs_with, width
+from papersearch.scoring import K1, idf, saturation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from papersearch.index.reader import Snapshot
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+MEMORY_BYTES = 192 << 20
+"""What is kept for later queries: all that is ever asked of 10,000 papers, the more common words of 100,000."""
+CHAMPIONS = 64
+"""Documents kept apart as those in which a common word counts most."""
+COMMON = 512
+"""Documents from which on a word is common enough for that."""
+FEW = 2048
+"""Postings that are added up at once: finding out which of them cannot matter would take longer."""
+WHOLE = 1024
+"""Documents of a word up to which all of them are taken for a first look, instead of its champions."""
+ROW_SHARE = 64
+"""A word in more than this part of all documents has its bounds in a row, a byte per document of the index."""
+STEPS = 255
+"""Steps in which bounds count: bytes."""
+MOST = K1 + 1.0
+"""What saturation() stays below."""
+MANY = 16
+"""Words in more than this part of all documents are put together row by row."""
+SLACK = 1e-9
+"""Part of a score that rounding may take from a bound."""
+_DOC_SHIFT = 32
+"""A place is one number: the document above these bits, the position (below 2**31) in them."""
+
+_ZONES = sorted((f.zone[0], f.boost) for f in TABLE if f.zone[1])
+_ZONE_STARTS = np.array([start for start, _ in _ZONES])
+_ZONE_BOOSTS = np.array([boost for _, boost in _ZONES])
+
+
+class Mask:
+    """A set of documents."""
+
+    __slots__ = ("_count", "bits")
+
+    def __init__(self, bits: Array) -> None:
+        self.bits = bits
+        self._count = -1
+
+    def __and__(self, other: Mask) -> Mask:
+        return Mask(self.bits & other.bits)
+
+    def __or__(self, other: Mask) -> Mask:
+        return Mask(self.bits | other.bits)
+
+    def __sub__(self, other: Mask) -> Mask:
+        return Mask(self.bits & ~other.bits)
+
+    def __len__(self) -> int:
+        if self._count < 0:
+            self._count = int(np.count_nonzero(self.bits))
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self.bits).tolist())
+
+
+class Column:
+    """Documents, ascending, and a number for each."""
+
+    __slots__ = ("docs", "values")
+
+    def __init__(self, docs: Array, values: Array) -> None:
+        self.docs = docs
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.docs)
+
+
+class Where:
+    """Documents, ascending, and the positions of something in each: those of row i are positions[bounds[i] :
+    bounds[i + 1]]."""
+
+    __slots__ = ("bounds", "docs", "positions")
+
+    def __init__(self, docs: Array, bounds: Array, positions: Array) -> None:
+        self.docs = docs
+        self.bounds = bounds
+        self.positions = positions
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.docs.nbytes + self.bounds.nbytes + self.positions.nbytes)
+
+    def keys(self) -> Array:
+        """All places, ascending."""
+        return (np.repeat(self.docs, np.diff(self.bounds)) << _DOC_SHIFT) + self.positions
+
+    def keys_in(self, docs: Array) -> Array:
+        """The places in some documents (ascending), ascending."""
+        at = self.docs.searchsorted(docs)
+        at[at == len(self.docs)] = 0
+        rows = at[self.docs[at] == docs]
+        taken, counts = _runs(self.bounds, rows)
+        return (np.repeat(self.docs[rows], counts) << _DOC_SHIFT) + self.positions[taken]
+
+
+def _runs(bounds: Array, rows: Array) -> tuple[Array, Array]:
+    """(indices of all that belongs to the rows, how many each has)."""
+    begin = bounds[rows]
+    counts = bounds[rows + 1] - begin
+    ends = np.cumsum(counts)
+    taken = np.repeat(begin - (ends - counts), counts)
+    taken += np.arange(len(taken))
+    return taken, counts
+
+
+def _at(keys: Array) -> Where:
+    """Places, ascending, by document."""
+    docs = keys >> _DOC_SHIFT
+    first = np.flatnonzero(np.diff(docs, prepend=-1))
+    return Where(docs[first], np.append(first, len(keys)), keys & ((1 << _DOC_SHIFT) - 1))
+
+
+_NOWHERE = Where(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
+_NOTHING = Column(np.zeros(0, np.int64), np.zeros(0))
+
+
+class Impacts:
+    """Postings of a word with what each adds to a score, before the word's idf.
+
+    Attributes:
+        idf: the word's.
+        best: the largest impact.
+        champions: documents, ascending, in which a common word counts most; all documents of another.
+        row: bounds of the impacts by document of the index, of a very common word: impact <= byte * MOST / STEPS.
+    """
+
+    __slots__ = ("best", "champions", "docs", "idf", "row", "values")
+
+    def __init__(self, column: Column, documents: int, size: int) -> None:
+        self.docs, self.values = column.docs, column.values
+        self.idf = idf(len(self.docs), documents)
+        self.best = float(self.values.max())
+        self.champions = self.docs
+        self.row: Array | None = None
+        if len(self.docs) > COMMON:
+            best = np.argpartition(self.values, len(self.docs) - CHAMPIONS)[len(self.docs) - CHAMPIONS :]
+            self.champions = self.docs[np.sort(best)]
+        if len(self.docs) > max(COMMON, size // ROW_SHARE):
+            row = np.zeros(size, np.uint8)
+            row[self.docs] = np.minimum(np.ceil(self.values * (STEPS / MOST) * (1 + SLACK)), STEPS)
+            self.row = row
+
+    @property
+    def nbytes(self) -> int:
+        row = 0 if self.row is None else self.row.nbytes
+        return int(row + self.docs.nbytes + self.values.nbytes + self.champions.nbytes)
+
+
+class ArrayPlaces:
+    """Places in arrays: documents, positions and which form begins there."""
+
+    __slots__ = ("_by_doc", "_docs", "_forms", "_starts", "_widths")
+
+    def __init__(self, docs: Array, starts: Array, forms: Array, widths: Array) -> None:
+        self._docs = docs
+        self._starts = starts
+        self._forms = forms
+        self._widths = widths
+        self._by_doc: dict[int, dict[int, list[int]]] | None = None
+
+    def beginning_below(self, end: int) -> Iterable[int]:
+        return np.unique(self._docs[self._starts < end])
+
+    def _keys(self) -> tuple[Array, Array]:
+        """(where something begins, where it ends)."""
+        begin = (self._docs << _DOC_SHIFT) + self._starts
+        return begin, begin + self._widths[self._forms]
+
+    def distances(self, other: ArrayPlaces) -> Column:
+        begin, end = self._keys()
+        other_begin, other_end = other._keys()
+        docs, apart = [], []
+        for ends, begins, of, more in (
+            (end, np.sort(other_begin), self._docs, 0),
+            (other_end, np.sort(begin), other._docs, 1),
+        ):
+            if not len(begins):
+                return _NOTHING
+            next_one = begins.searchsorted(ends)
+            distance = begins[np.minimum(next_one, len(begins) - 1)] - ends + more
+            near = (distance >= more) & (distance <= NEAR_WORDS)
+            docs.append(of[near])
+            apart.append(distance[near])
+        found, distances = np.concatenate(docs), np.concatenate(apart)
+        order = np.lexsort((distances, found))
+        found, distances = found[order], distances[order]
+        first = np.flatnonzero(np.diff(found, prepend=-1))
+        return Column(found[first], distances[first].astype(np.float64))
+
+    def by_form(self, doc: int) -> list[tuple[int, Sequence[int]]]:
+        if self._by_doc is None:
+            found: dict[int, dict[int, list[int]]] = {}
+            for d, form, start in zip(self._docs.tolist(), self._forms.tolist(), self._starts.tolist(), strict=True):
+                found.setdefault(d, {}).setdefault(form, []).append(start)
+            self._by_doc = found
+        return sorted(self._by_doc.get(doc, {}).items())
+
+
+class _Memory:
+    """What was found before. The oldest goes when there is too much; threads may share it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, tuple[Any, int]] = {}
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Any:
+        found = self._kept.get(key)
+        return None if found is None else found[0]
+
+    def put(self, key: Any, value: Any, size: int) -> None:
+        size += 256
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = value, size
+            self._bytes += size
+            while self._bytes > MEMORY_BYTES and len(self._kept) > 1:
+                self._bytes -= self._kept.pop(next(iter(self._kept)))[1]
+
+
+class ArrayColumns:
+    """Columns as arrays."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._text = snapshot.field(TEXT)
+        self._grams = snapshot.field(GRAMS)
+        self._average = self._text.average_length or 1.0
+        self._lengths = np.array(self._text.lengths, np.float64)
+        self._size = len(self._lengths)
+        self._memory = _Memory()
+        self._own = threading.local()
+        self._everything = self.some(snapshot.docs())
+
+    # ---- what is read from the index
+
+    def _postings(self, key: str, term: str) -> Column:
+        """Documents and weights of a term."""
+        found = self._memory.get((key, term))
+        if found is None:
+            postings = (self._text if key == TEXT else self._grams).postings(term)
+            if postings is None:
+                found = _NOTHING
+            else:
+                found = Column(np.array(postings.docs, np.int64), np.array(postings.weights, np.float64))
+            self._memory.put((key, term), found, found.docs.nbytes + found.values.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    def _places_of(self, key: str, term: str) -> Where:
+        """Where a term stands; a single Chinese character stands wherever a pair has it."""
+        found = self._memory.get(("at", key, term))
+        if found is None:
+            if key == GRAMS and len(term) == 1:
+                keys = [self._places_of(key, pair).keys() + at for pair, at in pairs_with(self._grams, term)]
+                found = _at(np.unique(np.concatenate(keys))) if keys else _NOWHERE
+            else:
+                postings = (self._text if key == TEXT else self._grams).postings(term)
+                if postings is None:
+                    found = _NOWHERE
+                else:
+                    counts, positions = postings.all_positions()
+                    bounds = np.zeros(len(counts) + 1, np.int64)
+                    np.cumsum(counts, out=bounds[1:])
+                    found = Where(np.array(postings.docs, np.int64), bounds, np.array(positions, np.int64))
+            self._memory.put(("at", key, term), found, found.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    def _where(self, form: Form) -> Where:
+        """Where a form begins."""
+        parts = form.parts
+        if len(parts) == 1 and len(parts[0][1]) == 1:
+            return self._places_of(parts[0][0], parts[0][1][0])
+        found = self._memory.get(form)
+        if found is None:
+            rows = sorted(
+                (([self._places_of(key, term) for term in terms], offset) for key, terms, offset in parts),
+                key=lambda row: sum(len(where.docs) for where in row[0]),
+            )
+            keys = _united([where.keys() for where in rows[0][0]]) - rows[0][1]
+            for column, offset in rows[1:]:
+                docs = _ascending((keys + offset) >> _DOC_SHIFT)
+                others = _united([where.keys_in(docs) for where in column if len(where.docs)]) - offset
+                keys = np.intersect1d(keys, others, assume_unique=True)
+                if not len(keys):
+                    break
+            found = _at(keys)
+            self._memory.put(form, found, found.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    # ---- columns
+
+    def everything(self) -> Mask:
+        return self._everything
+
+    def some(self, docs: Iterable[int]) -> Mask:
+        bits = np.zeros(self._size, bool)
+        bits[docs if isinstance(docs, np.ndarray) else list(docs)] = True
+        return Mask(bits)
+
+    def _values(self, name: str) -> tuple[list[str], Array, Array]:
+        """All terms of an exact field; for each posting the number of its term, and its document."""
+        found = self._memory.get(("field", name))
+        if found is None:
+            reader = self._snapshot.field(name)
+            terms = list(reader.terms())
+            lists = [postings.docs if (postings := reader.postings(term)) else () for term in terms]
+            numbers = np.repeat(np.arange(len(terms)), [len(docs) for docs in lists])
+            docs = np.array([doc for docs in lists for doc in docs], np.int64)
+            found = terms, numbers, docs
+            self._memory.put(("field", name), found, numbers.nbytes + docs.nbytes + 64 * len(terms))
+        return found  # type: ignore[no-any-return]
+
+    def having(self, name: str, terms: Iterable[str]) -> Mask:
+        wanted = frozenset(terms)
+        found = self._memory.get(("having", name, wanted))
+        if found is None:
+            known, numbers, docs = self._values(name)
+            chosen = np.array([term in wanted for term in known], bool)
+            found = self.some(docs[chosen[numbers]])
+            self._memory.put(("having", name, wanted), found, self._size)
+        return found  # type: ignore[no-any-return]
+
+    def counts(self, name: str, docs: Mask) -> dict[str, int]:
+        terms, numbers, held = self._values(name)
+        counts = np.bincount(numbers[docs.bits[held]], minlength=len(terms)).tolist()
+        return {term: count for term, count in zip(terms, counts, strict=True) if count}
+
+    def _frequencies(self, form: Form, zone: str | None) -> Column:
+        key, terms, _ = form.parts[0]
+        if len(form.parts) == 1 and zone is None and key == TEXT:
+            return self.summed([self._postings(key, term) for term in terms])
+        where = self._where(form)
+        if not len(where.docs):
+            return _NOTHING
+        boosts = _ZONE_BOOSTS[_ZONE_STARTS.searchsorted(where.positions, "right") - 1]
+        if zone:
+            low, high = FIELDS[zone].zone
+            boosts[(where.positions < low) | (where.positions >= high)] = 0.0
+        frequencies = np.add.reduceat(boosts, where.bounds[:-1])
+        held = frequencies > 0.0
+        return Column(where.docs[held], frequencies[held])
+
+    def saturated(self, forms: tuple[Form, ...], zone: str | None) -> Column:
+        key = forms, zone
+        found = self._memory.get(key)
+        if found is None:
+            column = self.summed([self._frequencies(form, zone) for form in forms])
+            found = Column(column.docs, saturation(column.values, self._lengths[column.docs], self._average))  # type: ignore[arg-type]
+            self._memory.put(key, found, found.docs.nbytes + found.values.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    def constant(self, docs: Mask, value: float) -> Column:
+        numbers = np.flatnonzero(docs.bits)
+        return Column(numbers, np.full(len(numbers), value))
+
+    def docs(self, column: Column) -> Mask:
+        bits = np.zeros(self._size, bool)
+        bits[column.docs] = True
+        return Mask(bits)
+
+    def at(self, column: Column, doc: int) -> float | None:
+        i = int(column.docs.searchsorted(doc))
+        return float(column.values[i]) if i < len(column.docs) and column.docs[i] == doc else None
+
+    def scaled(self, column: Column, factor: float) -> Column:
+        return Column(column.docs, factor * column.values)
+
+    def mapped(self, function: Callable[..., Any], first: Column, *others: Column) -> Column:
+        columns = _common([first, *others])
+        return Column(columns[0].docs, function(*[column.values for column in columns]))
+
+    def lesser(self, first: Column, second: Column) -> Column:
+        a, b = _common([first, second])
+        return Column(a.docs, np.minimum(a.values, b.values))
+
+    def _numbers(self) -> Array:
+        """A zero for each document of the index, this thread's own; whoever changes it leaves it as it was."""
+        numbers: Array | None = getattr(self._own, "numbers", None)
+        if numbers is None:
+            numbers = self._own.numbers = np.zeros(self._size)
+        return numbers
+
+    def _merged(self, columns: Sequence[Column], merge: Callable[[Array, Array], Array]) -> Column:
+        columns = [column for column in columns if len(column.docs)]
+        if len(columns) < 2:
+            return columns[0] if columns else _NOTHING
+        numbers = self._numbers()
+        bits = np.zeros(self._size, bool)
+        for column in columns:
+            bits[column.docs] = True
+            numbers[column.docs] = merge(numbers[column.docs], column.values)
+        docs = np.flatnonzero(bits)
+        values = numbers[docs]
+        numbers[docs] = 0.0
+        return Column(docs, values)
+
+    def summed(self, columns: Sequence[Column]) -> Column:
+        return self._merged(columns, np.add)
+
+    def best(self, columns: Sequence[Column]) -> Column:
+        return self._merged(columns, np.maximum)
+
+    def raised(self, column: Column, others: Sequence[Column]) -> Column:
+        values = column.values.copy()
+        for other in others:
+            values[column.docs.searchsorted(other.docs)] += other.values
+        return Column(column.docs, values)
+
+    def kept(self, column: Column, docs: Mask) -> Column:
+        held = docs.bits[column.docs]
+        return Column(column.docs[held], column.values[held])
+
+    def above(self, column: Column, least: float) -> Mask:
+        return self.some(column.docs[column.values > least])
+
+    def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
+        docs, values = _best(column.docs, column.values, limit)
+        return list(zip(docs.tolist(), values.tolist(), strict=True))
+
+    def at_least(self, column: Column, least: float) -> list[tuple[int, float]]:
+        held = column.values >= least
+        return list(zip(column.docs[held].tolist(), column.values[held].tolist(), strict=True))
+
+    # ---- places
+
+    def places(self, forms: tuple[Form, ...], docs: Mask) -> ArrayPlaces:
+        rows, bounds, numbers, positions, widths = self._gathered(forms)
+        chosen = np.flatnonzero(docs.bits[rows])
+        taken, counts = _runs(bounds, chosen)
+        return ArrayPlaces(
+            np.repeat(rows[chosen], counts), positions[taken], np.repeat(numbers[chosen], counts), widths
+        )
+
+    def _gathered(self, forms: tuple[Form, ...]) -> tuple[Array, ...]:
+        """The places of all forms one after the other: documents, bounds, which form, positions; widths of the
+        forms."""
+        found = self._memory.get(("gathered", forms))
+        if found is None:
+            places = [self._where(form) for form in forms] or [_NOWHERE]
+            before = np.cumsum([0, *(len(where.positions) for where in places)])
+            found = (
+                np.concatenate([where.docs for where in places]),
+                np.concatenate(
+                    [*(where.bounds[:-1] + at for where, at in zip(places, before, strict=False)), before[-1:]]
+                ),
+                np.repeat(np.arange(len(places)), [len(where.docs) for where in places]),
+                np.concatenate([where.positions for where in places]),
+                np.array([width(form) for form in forms], np.int64),
+            )
+            self._memory.put(("gathered", forms), found, sum(array.nbytes for array in found))
+        return found  # type: ignore[no-any-return]
+
+    # ---- the best documents for a bag of words
+
+    def _impacts(self, term: str) -> Impacts | None:
+        found = self._memory.get(("impacts", term))
+        if found is None:
+            column = self.saturated((Form.term(term),), None)
+            if not len(column):
+                return None
+            found = Impacts(column, self._snapshot.doc_count, self._size)
+            self._memory.put(("impacts", term), found, found.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    def bag_top(self, terms: Sequence[str], limit: int, every: bool, admitted: Mask | None) -> list[tuple[int, float]]:
+        """The best documents for words, each of which adds its impact times its idf.
+
+        Exactly those that adding up everything would give: what bounds rule out could not be among them, and what they
+        leave is added up in full, in the order of the words.
+        """
+        found = [self._impacts(term) for term in terms]
+        words = [word for word in found if word is not None]
+        if limit < 1 or not words or (every and len(words) < len(found)):
+            return []
+        bits = None if admitted is None else admitted.bits
+        if every and len(words) > 1:
+            docs = self._in_all(words, limit, bits)
+        else:
+            docs = self._in_any(words, limit, bits)
+        docs, scores = _best(docs, _added(words, docs), limit)
+        return list(zip(docs.tolist(), scores.tolist(), strict=True))
+
+    def _in_any(self, words: list[Impacts], limit: int, bits: Array | None) -> Array:
+        """Documents, ascending, that hold the best ones for any of the words."""
+        if sum(len(word.docs) for word in words) <= FEW:
+            return _admitted(_ascending(np.concatenate([word.docs for word in words])), bits)
+        docs = [word.docs if len(word.docs) <= WHOLE else word.champions for word in words]
+        first = _admitted(_ascending(np.concatenate(docs)) if len(docs) > 1 else docs[0], bits)
+        if len(first) < limit:
+            return _admitted(_ascending(np.concatenate([word.docs for word in words])), bits)
+        scores = _added(words, first)
+        least = float(np.partition(scores, len(scores) - limit)[len(scores) - limit]) * (1 - SLACK)
+        # A document that has none but the words of least weight stays below the limit-th best seen so far.
+        out_of_reach = 0.0
+        essential: list[Impacts] = []
+        for word in sorted(words, key=lambda word: word.best * word.idf):
+            if not essential and out_of_reach + word.best * word.idf < least:
+                out_of_reach += word.best * word.idf
+            else:
+                essential.append(word)
+        if all(len(word.docs) <= WHOLE for word in essential):
+            return first
+        if len(words) == 1:
+            return _admitted(words[0].docs[words[0].values * words[0].idf >= least], bits)
+        return _admitted(self._bounded(essential, least - out_of_reach), bits)
+
+    def _bounded(self, words: list[Impacts], least: float) -> Array:
+        """Documents, ascending, whose bounds for the words add up to no less. In whole steps, so that bounds of very
+        common words add up 16 bits at a time."""
+        total = sum(word.idf for word in words)
+        if len(words) > STEPS // 2:
+            return _ascending(np.concatenate([word.docs for word in words]))
+        per_idf = (65535 // STEPS - len(words)) / total
+        sums: Array | None = None
+        rest = []
+        for word in words:
+            if word.row is None:
+                rest.append(word)
+                continue
+            steps = np.uint16(np.ceil(word.idf * per_idf))
+            if sums is None:
+                sums = np.multiply(word.row, steps, dtype=np.uint16)
+            else:
+                sums += np.multiply(word.row, steps, dtype=np.uint16)
+        scale = per_idf * STEPS / MOST
+        if sums is None:
+            numbers = self._numbers()
+            docs = np.concatenate([word.docs for word in words])
+            for word in words:
+                numbers[word.docs] += word.values * word.idf
+            docs = _ascending(docs[numbers[docs] >= least * (1 - SLACK)])
+            for word in words:
+                numbers[word.docs] = 0.0
+            return docs
+        for word in rest:
+            sums[word.docs] += np.ceil(word.values * (word.idf * scale * (1 + SLACK))).astype(np.uint16)
+        return np.flatnonzero(sums >= max(1, int(least * scale * (1 - SLACK))))
+
+    def _in_all(self, words: list[Impacts], limit: int, bits: Array | None) -> Array:
+        """Documents, ascending, that hold the best ones of those that have all of the words."""
+        rarest, *others = sorted(words, key=lambda word: len(word.docs))
+        slack = 0.0
+        if rarest.row is not None and len(rarest.docs) > self._size // MANY:
+            held = rarest.row
+            for word in others:
+                if word.row is not None:
+                    held = np.minimum(held, word.row)
+            docs = np.flatnonzero(held if bits is None else held.astype(bool) & bits)
+            sums = rarest.row[docs] * (rarest.idf * MOST / STEPS)
+            slack += rarest.idf * MOST / STEPS
+        else:
+            docs, sums = rarest.docs, rarest.values * rarest.idf
+            if bits is not None:
+                held = bits[docs]
+                docs, sums = docs[held], sums[held]
+        for word in others:
+            if word.row is not None:
+                steps = word.row[docs]
+                held = steps > 0
+                docs, sums = docs[held], sums[held] + steps[held] * (word.idf * MOST / STEPS)
+                slack += word.idf * MOST / STEPS
+            else:
+                at = word.docs.searchsorted(docs)
+                at[at == len(word.docs)] = 0
+                held = word.docs[at] == docs
+                docs, sums = docs[held], sums[held] + word.values[at[held]] * word.idf
+        if len(docs) > 4 * limit:
+            # A bound is at most one step per word too high.
+            least = float(np.partition(sums, len(sums) - limit)[len(sums) - limit]) - slack
+            docs = docs[sums >= least * (1 - SLACK) - SLACK]
+        return docs
+
+
+def _united(keys: list[Array]) -> Array:
+    """All of them once, ascending."""
+    if len(keys) == 1:
+        return _ascending(keys[0], in_order=True)
+    return np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
+
+
+def _ascending(numbers: Array, *, in_order: bool = False) -> Array:
+    """The numbers in order, each once."""
+    if not in_order:
+        numbers = np.sort(numbers)
+    if not len(numbers):
+        return numbers
+    new = np.empty(len(numbers), bool)
+    new[0] = True
+    np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
+    return numbers[new]
+
+
+def _common(columns: list[Column]) -> list[Column]:
+    """The columns for documents that all of them have."""
+    docs = columns[0].docs
+    for column in columns[1:]:
+        if column.docs is not docs:
+            docs = np.intersect1d(docs, column.docs, assume_unique=True)
+    return [
+        column if len(column.docs) == len(docs) else Column(docs, column.values[column.docs.searchsorted(docs)])
+        for column in columns
+    ]
+
+
+def _best(docs: Array, values: Array, limit: int) -> tuple[Array, Array]:
+    """The `limit` largest numbers, the largest first; `docs` ascend, and what ties stays in their order."""
+    if 0 < limit < len(docs) // 4:
+        least = np.partition(values, len(docs) - limit)[len(docs) - limit]
+        held = np.flatnonzero(values >= least)
+        docs, values = docs[held], values[held]
+    order = np.argsort(-values, kind="stable")[:limit]
+    return docs[order], values[order]
+
+
+def _added(words: list[Impacts], docs: Array) -> Array:
+    """Scores of documents (ascending): what each of the words adds."""
+    scores = np.zeros(len(docs))
+    for word in words:
+        at = word.docs.searchsorted(docs)
+        at[at == len(word.docs)] = 0
+        scores += np.where(word.docs[at] == docs, word.values[at] * word.idf, 0.0)
+    return scores
+
+
+def _admitted(docs: Array, bits: Array | None) -> Array:
+    return docs if bits is None else docs[bits[docs]]
