@@ -1,4 +1,4 @@
-"""The operations of `Columns` on numpy arrays, for a process that answers more than one query. The only importer of numpy.
+"""The operations of `Columns` on numpy arrays, for a process that answers several queries. The only importer of numpy.
 
 A column is two arrays, documents ascending and their numbers; a set of documents is an array of booleans. What is read
 from the index or found in it (postings, impacts, phrases, filters) is kept for the next query, up to MEMORY_BYTES:
@@ -276,20 +276,27 @@ class ArrayColumns:
 
     def _places_of(self, key: str, term: str) -> Where:
         """Where a term stands; a single Chinese character stands wherever a pair has it."""
+        if key != GRAMS or len(term) > 1:
+            return self._read(key, term)
+        found = self._memory.get(("character", term))
+        if found is None:
+            keys = [self._read(key, pair).keys() + at for pair, at in pairs_with(self._grams, term)]
+            found = _at(_united(keys))
+            self._memory.put(("character", term), found, found.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    def _read(self, key: str, term: str) -> Where:
+        """The positions of a term as they are stored."""
         found = self._memory.get(("at", key, term))
         if found is None:
-            if key == GRAMS and len(term) == 1:
-                keys = [self._places_of(key, pair).keys() + at for pair, at in pairs_with(self._grams, term)]
-                found = _at(np.unique(np.concatenate(keys))) if keys else _NOWHERE
+            postings = (self._text if key == TEXT else self._grams).postings(term)
+            if postings is None:
+                found = _NOWHERE
             else:
-                postings = (self._text if key == TEXT else self._grams).postings(term)
-                if postings is None:
-                    found = _NOWHERE
-                else:
-                    counts, positions = postings.all_positions()
-                    bounds = np.zeros(len(counts) + 1, np.int64)
-                    np.cumsum(counts, out=bounds[1:])
-                    found = Where(np.array(postings.docs, np.int64), bounds, np.array(positions, np.int64))
+                counts, positions = postings.all_positions()
+                bounds = np.zeros(len(counts) + 1, np.int64)
+                np.cumsum(counts, out=bounds[1:])
+                found = Where(np.array(postings.docs, np.int64), bounds, np.array(positions, np.int64))
             self._memory.put(("at", key, term), found, found.nbytes)
         return found  # type: ignore[no-any-return]
 
@@ -466,11 +473,10 @@ class ArrayColumns:
         if found is None:
             places = [self._where(form) for form in forms] or [_NOWHERE]
             before = np.cumsum([0, *(len(where.positions) for where in places)])
+            starts = [where.bounds[:-1] + at for where, at in zip(places, before, strict=False)]
             found = (
                 np.concatenate([where.docs for where in places]),
-                np.concatenate(
-                    [*(where.bounds[:-1] + at for where, at in zip(places, before, strict=False)), before[-1:]]
-                ),
+                np.concatenate([*starts, before[-1:]]),
                 np.repeat(np.arange(len(places)), [len(where.docs) for where in places]),
                 np.concatenate([where.positions for where in places]),
                 np.array([width(form) for form in forms], np.int64),
@@ -652,3 +658,85 @@ def _added(words: list[Impacts], docs: Array) -> Array:
 
 def _admitted(docs: Array, bits: Array | None) -> Array:
     return docs if bits is None else docs[bits[docs]]
+
+
+class ArrayWords:
+    """Words by length, a row for each letter, for looking for near ones."""
+
+    def __init__(self, words: Callable[[], Iterable[str]]) -> None:
+        """`words()` is called when the first word is looked for."""
+        self._words = words
+        self._by_kind: dict[tuple[int, bool], tuple[list[str], Array]] | None = None
+
+    def _tables(self) -> dict[tuple[int, bool], tuple[list[str], Array]]:
+        """(letters, whether they are ASCII) → words, and their code points with a row for the first letters, …"""
+        if self._by_kind is None:
+            kinds: dict[tuple[int, bool], list[str]] = {}
+            for word in self._words():
+                kinds.setdefault((len(word), word.isascii()), []).append(word)
+            self._by_kind = {
+                (size, ascii_only): (
+                    words,
+                    np.ascontiguousarray(
+                        np.frombuffer(
+                            "".join(words).encode("ascii" if ascii_only else "utf-32-le", "surrogatepass"),
+                            np.uint8 if ascii_only else "<u4",
+                        )
+                        .reshape(len(words), size)
+                        .T
+                    ),
+                )
+                for (size, ascii_only), words in kinds.items()
+            }
+        return self._by_kind
+
+    def near(self, word: str, limit: int) -> list[tuple[int, str]]:
+        """(edits, word) of the words at most `limit` edits away."""
+        tables = self._tables()
+        found: list[tuple[int, str]] = []
+        for size in range(max(1, len(word) - limit), len(word) + limit + 1):
+            for ascii_only in (True, False):
+                if (size, ascii_only) in tables:
+                    words, letters = tables[size, ascii_only]
+                    chosen = self._alike(word, letters, limit)
+                    distances = self._distances(word, letters[:, chosen])
+                    near = np.flatnonzero(distances <= limit)
+                    found += zip(distances[near].tolist(), [words[i] for i in chosen[near].tolist()], strict=True)
+        return found
+
+    @staticmethod
+    def _alike(word: str, letters: Array, limit: int) -> Array:
+        """Which words have as many letters in common with the word as near ones must."""
+        common = np.zeros(letters.shape[1], np.uint8)
+        for char in set(word):
+            if ord(char) <= np.iinfo(letters.dtype).max:
+                often = np.add.reduce(letters == ord(char), axis=0, dtype=np.uint8)
+                common += np.minimum(often, word.count(char))
+        return np.flatnonzero(common >= max(0, max(len(word), len(letters)) - limit))
+
+    @staticmethod
+    def _distances(word: str, letters: Array) -> Array:
+        """What edit_distance() is for each of some words, all at once; `word` has at most 64 letters."""
+        size = len(word)
+        one = np.uint64(1)
+        last = np.uint64(1 << (size - 1))
+        up = np.full(letters.shape[1], (1 << size) - 1, np.uint64)
+        down, diagonal, before = np.zeros_like(up), np.zeros_like(up), np.zeros_like(up)
+        distances = np.full(len(up), size)
+        places: dict[str, int] = {}
+        for i, char in enumerate(word):
+            places[char] = places.get(char, 0) | 1 << i
+        for row in letters:
+            here = np.zeros_like(up)
+            for char, bits in places.items():
+                if ord(char) <= np.iinfo(letters.dtype).max:
+                    here[row == ord(char)] = bits
+            swapped = ((~diagonal & here) << one) & before
+            diagonal = (((here & up) + up) ^ up) | here | down | swapped
+            right, left = down | ~(diagonal | up), diagonal & up
+            distances += (right & last > 0).astype(np.int64) - (left & last > 0)
+            right = right << one | one
+            up = left << one | ~(diagonal | right)
+            down = right & diagonal
+            before = here
+        return distances

@@ -64,6 +64,7 @@ ARRAY_DOCUMENTS = 500
 """Documents from which on a process that searches more than once is quicker with arrays."""
 REMEMBERED_WORDS = 1 << 16
 """Words of which it is remembered whether the index knows them."""
+REMEMBERED_FILTERS = 64
 TIE = 2e-9
 """Scores that differ by less may tie: what is shown is rounded to 9 digits."""
 
@@ -195,10 +196,12 @@ class IndexSearcher:
             arrays = self.snapshot.doc_count >= ARRAY_DOCUMENTS and (self._searches > 1 or "numpy" in sys.modules)
         if arrays:
             try:
-                from papersearch.arrays import ArrayColumns
+                from papersearch.arrays import ArrayColumns, ArrayWords
             except ImportError:
                 self._arrays = False
             else:
+                speller = self._index.speller
+                speller.prepared = ArrayWords(speller.words)
                 self._quick = _Search(self._index, ArrayColumns(self.snapshot))
         return self._quick or self._plain
 
@@ -317,6 +320,7 @@ class _Search:
         self.index = index
         self.snapshot = index.snapshot
         self.columns = columns
+        self._filters: dict[Exact | Years, Docs] = {}
 
     # ---- one search
 
@@ -486,14 +490,25 @@ class _Search:
 
     def _docs(self, node: Node) -> Docs:
         match node:
-            case Exact(name, values):
-                return self.columns.having(name, filters.exact_terms(self.snapshot, name, values))
-            case Years(ranges):
-                return self.columns.having("year", filters.year_terms(self.snapshot, ranges))
+            case Exact() | Years():
+                return self._filtered(node)
             case Not(inner):
                 return self.columns.everything() - self._docs(inner)
             case _:
                 return self.columns.docs(self._match_clause(node).scores)
+
+    def _filtered(self, node: Exact | Years) -> Docs:
+        """Documents that a filter admits, remembered: filters come again with every query of a session."""
+        known = self._filters.get(node)
+        if known is None:
+            if isinstance(node, Years):
+                known = self.columns.having("year", filters.year_terms(self.snapshot, node.ranges))
+            else:
+                known = self.columns.having(node.field, filters.exact_terms(self.snapshot, node.field, node.values))
+            if len(self._filters) >= REMEMBERED_FILTERS:
+                self._filters.clear()
+            self._filters[node] = known
+        return known
 
     # ---- matching with scores
 
@@ -513,7 +528,7 @@ class _Search:
             case Prefix(text):
                 return self._match_group(f"{text}*", Group(self._prefix_forms(text)), zone)
             case Fuzzy(text, edits):
-                near = tuple(Form.term(term) for term in fuzzy_terms(self.index.text, text, edits))
+                near = tuple(Form.term(term) for term in fuzzy_terms(self.index.speller, text, edits))
                 return self._match_group(f"{text}~", Group(near), zone)
             case Within(name, inner):
                 return self._match_clause(inner, name)

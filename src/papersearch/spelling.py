@@ -7,7 +7,21 @@ from itertools import islice
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.sounds import sound_alike
 from papersearch.analysis.tokens import MAX_TERM
-from papersearch.index.reader import FieldReader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    from papersearch.index.reader import FieldReader
+
+    class NearWords(Protocol):
+        """Words prepared for looking for near ones often."""
+
+        def near(self, word: str, limit: int) -> list[tuple[int, str]]:
+            """(edits, word) of the words at most `limit` edits away."""
+            ...
+
 
 SHORTEST_CORRECTED = 5
 LONGEST_ENDING = 6
@@ -24,11 +38,14 @@ MAX_EXPANSION = 512
 class Speller:
     """Finds words of one field that are spelt nearly like another. Made once per snapshot; threads may share it.
 
-    A segment keeps the terms of its deleted documents: only words that a live document has are ever proposed."""
+    A segment keeps the terms of its deleted documents: only words that a live document has are ever proposed. Words
+    are looked for in the bytes of the terms as they lie in the index, without making a string of each, unless
+    `prepared` has them in a form that is faster to look through."""
 
     def __init__(self, text: FieldReader) -> None:
-        self._text = text
-        self._by_length: dict[int, list[tuple[int, str]]] | None = None
+        self.text = text
+        self.prepared: NearWords | None = None
+        self._runs: dict[int, dict[str, list[str]]] | None = None
 
     def corrections(self, word: str) -> list[str]:
         """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
@@ -38,26 +55,47 @@ class Speller:
             return self._near_run(word)
         if len(word) < SHORTEST_CORRECTED or not (word.isascii() and word.isalpha()):
             return []
-        frequency = self._text.doc_frequency
-        begin_so = (t for t in self._text.terms(word) if len(word) < len(t) <= len(word) + LONGEST_ENDING)
+        frequency = self.text.doc_frequency
+        begin_so = (t for t in self.text.terms(word) if len(word) < len(t) <= len(word) + LONGEST_ENDING)
         longer = [term for term in begin_so if frequency(term)]
         if longer:
             return sorted(longer, key=lambda t: (-frequency(t), t))[:MAX_CORRECTIONS]
-        near = self.near(word, 1 if len(word) <= 5 else 2)
-        ranked = sorted((d, t[0] != word[0], -df, t) for d, t in near if t != word and (df := frequency(t)))
+        ranked = sorted(
+            (d, t[0] != word[0], -df, t)
+            for d, t in self.near(word, 1 if len(word) <= 5 else 2)
+            if t != word and t.isascii() and t.isalpha() and len(t) >= SHORTEST_CORRECTED - 1 and (df := frequency(t))
+        )
         return [row[3] for row in ranked if row[:2] == ranked[0][:2]][:MAX_CORRECTIONS]
 
     def near(self, word: str, limit: int) -> list[tuple[int, str]]:
-        """(edits, term) of the words at most `limit` edits away."""
-        letters = _letters(word)
-        found = []
-        for size in range(max(SHORTEST_CORRECTED - 1, len(word) - limit), len(word) + limit + 1):
-            for others, term in self._words(size):
-                # An edit changes at most two of the letters that a word has.
-                if (letters ^ others).bit_count() <= 2 * limit:
-                    distance = edit_distance(word, term, limit)
-                    if distance <= limit:
-                        found.append((distance, term))
+        """(edits, term) of the words at most `limit` edits away; a word begins with a letter or a digit."""
+        if self.prepared is not None:
+            return self.prepared.near(word, limit)
+        return [(d, term) for term in self._alike(word, limit) if (d := edit_distance(word, term, limit)) <= limit]
+
+    def words(self) -> Iterator[str]:
+        """All terms that begin with a letter or a digit, each once."""
+        return (term for term in self.text.terms() if term[0].isalnum())
+
+    def _alike(self, word: str, limit: int) -> set[str]:
+        """Words that are about as long and written with about the same letters: an edit brings in one letter at most
+        and takes one away, and no letter takes more than four bytes."""
+        letters, most = word.encode("utf-8", "surrogatepass"), 4 * limit
+        shortest, longest = len(letters) - most, len(letters) + most
+        if word.isascii():
+            shortest = len(letters) - limit
+        found = set()
+        for terms in self.text.raw_terms():
+            for term in terms:
+                if not shortest <= len(term) <= longest:
+                    continue
+                foreign = len(term.translate(None, letters))
+                if foreign > most or (foreign > limit and term.isascii() and word.isascii()):
+                    continue
+                if len(letters.translate(None, term)) <= most:
+                    text = term.decode("utf-8", "surrogatepass")
+                    if text[0].isalnum():
+                        found.add(text)
         return found
 
     def _near_run(self, run: str) -> list[str]:
@@ -65,37 +103,33 @@ class Speller:
         if len(run) > LONGEST_CORRECTED_RUN:
             return []
         for size in range(min(len(run), LONGEST_RUN), 1, -1):
-            found = [
-                (-df, run[:start] + term + run[start + size :])
-                for start in range(len(run) - size + 1)
-                for _, term in self._words(-size)
-                if sound_alike(term, part := run[start : start + size]) and term != part
-                if (df := self._text.doc_frequency(term))
-            ]
+            by_first = self._words_of_run(size)
+            found = []
+            for start in range(len(run) - size + 1):
+                part = run[start : start + size]
+                for first, words in by_first.items():
+                    if not sound_alike(first, part[0]):
+                        continue
+                    for term in words:
+                        if term != part and sound_alike(term, part) and (df := self.text.doc_frequency(term)):
+                            found.append((-df, run[:start] + term + run[start + size :]))
             if found:
                 return [corrected for _, corrected in sorted(found)][:MAX_CORRECTIONS]
         return []
 
-    def _words(self, size: int) -> list[tuple[int, str]]:
-        """(letters as bits, word) of words with so many letters; of Chinese words where `size` is negative."""
-        if self._by_length is None:
-            by_length: dict[int, list[tuple[int, str]]] = {}
-            for term in self._text.terms():
-                if term.isascii():
-                    if term.isalpha():
-                        by_length.setdefault(len(term), []).append((_letters(term), term))
-                elif len(term) <= LONGEST_RUN and is_cjk(term):
-                    by_length.setdefault(-len(term), []).append((0, term))
-            self._by_length = by_length
-        return self._by_length.get(size, [])
-
-
-def _letters(word: str) -> int:
-    """The letters of a word as bits."""
-    bits = 0
-    for char in word:
-        bits |= 1 << (ord(char) & 63)
-    return bits
+    def _words_of_run(self, size: int) -> dict[str, list[str]]:
+        """Chinese words of so many characters by their first one."""
+        if self._runs is None:
+            runs: dict[int, dict[str, list[str]]] = {}
+            words = set()
+            for terms in self.text.raw_terms():
+                words.update([term for term in terms if 6 <= len(term) <= 4 * LONGEST_RUN and not term.isascii()])
+            for word in words:
+                term = word.decode("utf-8", "surrogatepass")
+                if 1 < len(term) <= LONGEST_RUN and is_cjk(term):
+                    runs.setdefault(len(term), {}).setdefault(term[0], []).append(term)
+            self._runs = runs
+        return self._runs.get(size, {})
 
 
 def prefix_terms(text: FieldReader, prefix: str) -> list[str]:
@@ -110,33 +144,36 @@ def prefix_terms(text: FieldReader, prefix: str) -> list[str]:
     return list(islice((term for term in terms if text.doc_frequency(term)), MAX_EXPANSION))
 
 
-def fuzzy_terms(text: FieldReader, word: str, edits: int) -> list[str]:
+def fuzzy_terms(speller: Speller, word: str, edits: int) -> list[str]:
     """Words at most `edits` edits away (0: one for short words, two for long ones), the nearest first."""
     word = fold(word)[:MAX_TERM]
-    limit = edits or (1 if len(word) <= 5 else 2)
-    near = [
-        (distance, term)
-        for term in text.terms()
-        if abs(len(term) - len(word)) <= limit and term[0].isalnum()
-        if (distance := edit_distance(word, term, limit)) <= limit
-    ]
-    return list(islice((term for _, term in sorted(near) if text.doc_frequency(term)), MAX_EXPANSION))
+    near = sorted(speller.near(word, edits or (1 if len(word) <= 5 else 2)))
+    return list(islice((term for _, term in near if speller.text.doc_frequency(term)), MAX_EXPANSION))
 
 
 def edit_distance(a: str, b: str, limit: int) -> int:
-    """Optimal string alignment distance: insertions, deletions, changes, swaps of neighbours; `limit + 1` if larger."""
-    if abs(len(a) - len(b)) > limit:
+    """Optimal string alignment distance: insertions, deletions, changes, swaps of neighbours; `limit + 1` if larger.
+
+    The columns of its table are differences of neighbours, kept in the bits of numbers: H. Hyyrö, "A bit-vector
+    algorithm for computing Levenshtein and Damerau edit distances" (2003)."""
+    size = len(a)
+    if abs(size - len(b)) > limit:
         return limit + 1
-    before: list[int] = []
-    previous = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        current = [i]
-        for j, y in enumerate(b, 1):
-            cost = min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, before[j - 2] + 1)
-            current.append(cost)
-        if min(current) > limit:
-            return limit + 1
-        before, previous = previous, current
-    return min(previous[-1], limit + 1)
+    if not size:
+        return len(b)
+    places: dict[str, int] = {}
+    for i, char in enumerate(a):
+        places[char] = places.get(char, 0) | 1 << i
+    every, last = (1 << size) - 1, 1 << (size - 1)
+    up, down, diagonal, before, distance = every, 0, 0, 0, size
+    for char in b:
+        here = places.get(char, 0)
+        swapped = ((~diagonal & here) << 1) & before
+        diagonal = ((((here & up) + up) ^ up) | here | down | swapped) & every
+        right, left = down | (every & ~(diagonal | up)), diagonal & up
+        distance += (right & last > 0) - (left & last > 0)
+        right = right << 1 | 1
+        up = (left << 1 | ~(diagonal | right)) & every
+        down = right & diagonal
+        before = here
+    return min(distance, limit + 1)

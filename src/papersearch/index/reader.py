@@ -34,6 +34,8 @@ __all__ = ["FieldReader", "Postings", "Snapshot", "open_snapshot", "read_generat
 ID_FIELD = "id"
 _OPEN_ATTEMPTS = 20
 _RETRY_S = 0.01
+_TERMS_AT_A_TIME = 4096
+"""Few enough to take no memory, many enough for the loop over them not to count."""
 
 
 class Postings:
@@ -154,6 +156,12 @@ class FieldReader:
         if len(runs) == 1:
             return iter(runs[0])
         return iter(sorted(set().union(*runs)))
+
+    def raw_terms(self) -> Iterator[list[bytes]]:
+        """UTF-8 bytes of all terms, some thousand at a time; a term comes once for each segment that has it."""
+        for _, _, field in self._parts:
+            for start in range(0, field.term_count, _TERMS_AT_A_TIME):
+                yield field.terms(range(start, min(field.term_count, start + _TERMS_AT_A_TIME)))
 
     def live_terms(self, prefix: str = "") -> set[str]:
         """Terms that start with `prefix` and that a live document has."""

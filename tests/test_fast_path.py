@@ -1,0 +1,402 @@
+"""What is found on arrays is what is found without them: documents, order, scores, stages, facets, explanations."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpora import SHIPPED, index_of
+from engines import documents
+from engines.memory import MemorySnapshot
+from papersearch import open_index
+from papersearch.columns import DictColumns
+from papersearch.fields import FACETS, TEXT
+from papersearch.index.reader import Snapshot, open_snapshot
+from papersearch.index.writer import Document, IndexWriter
+from papersearch.paper import Paper, Section
+from papersearch.query import SORTS, Exact, Years, parse_query
+from papersearch.scoring import idf, saturation
+from papersearch.search import ARRAY_DOCUMENTS, Answer, IndexSearcher, Request
+from papersearch.spelling import Speller, edit_distance
+
+arrays = pytest.importorskip("papersearch.arrays", exc_type=ImportError)
+
+ENGLISH = ["zebra", "zebras", "yak", "gnu", "graph", "graphs", "neural", "network", "networks", "attention", "pooling", "max", "maxpooling", "light", "seq", "lightseq", "LightSeq2", "YOLOv7", "end-to-end", "training", "pre-training", "pretraining", "transformer", "the", "of", "for", "2", "x_i", "quantization", "detection", "detector"]  # fmt: skip
+CHINESE = ["检测", "后门攻击", "知识蒸馏", "图神经网络", "推荐系统", "量化", "的", "模型", "大语言模型", "攻", "机器学习", "注意力"]  # fmt: skip
+VENUES, ORGS, CATEGORIES = ["CVPR", "NeurIPS", "arXiv", ""], ["Acme", "IBM", "MIT"], ["目标检测", "Graphs", "安全"]
+
+
+def note(rng: random.Random) -> str:
+    words = [rng.choice(ENGLISH) if rng.random() < 0.6 else rng.choice(CHINESE) for _ in range(rng.randrange(1, 40))]
+    return "".join(word + rng.choice((" ", " ", "", ", ", "\n")) for word in words)
+
+
+def papers(count: int, seed: int) -> list[Paper]:
+    rng = random.Random(seed)
+    made = []
+    for i in range(count):
+        title = " ".join(rng.choice(ENGLISH if rng.random() < 0.7 else CHINESE) for _ in range(rng.randrange(1, 8)))
+        made.append(
+            Paper(
+                f"{title} {i}", f"{title} {i}", "d.md", 3 * i + 1, 3 * i + 2, category=rng.choice(CATEGORIES),
+                venue=rng.choice(VENUES) or None, year=rng.choice((2019, 2020, 2022, None)),
+                orgs=tuple(rng.sample(ORGS, rng.randrange(3))), sections=(Section("d.md", 3 * i + 2, note(rng)),),
+            )
+        )  # fmt: skip
+    return made
+
+
+def slip(rng: random.Random, word: str) -> str:
+    at = rng.randrange(len(word))
+    return word[:at] + rng.choice(("", "e", word[at] * 2)) + word[at + 1 :]
+
+
+def query(rng: random.Random, depth: int = 0) -> str:
+    """A query of the whole language."""
+
+    def word() -> str:
+        return rng.choice(ENGLISH if rng.random() < 0.6 else CHINESE)
+
+    kinds: list[Callable[[], str]] = [
+        word,
+        word,
+        lambda: f"{word()} {word()}",
+        lambda: " ".join(word() for _ in range(rng.randrange(3, 8))),
+        lambda: "".join(rng.choice(CHINESE) for _ in range(rng.randrange(2, 4))),
+        lambda: rng.choice("检攻量模注图"),
+        lambda: f'"{word()} {word()}"',
+        lambda: f'"{rng.choice(CHINESE)}"',
+        lambda: slip(rng, word()),
+        lambda: f"{word()[:3]}*",
+        lambda: f"{slip(rng, word())}~{rng.choice(('', '1', '2'))}",
+        lambda: f"{rng.choice(('title', 'note', 'category', 'alias'))}:{word()}",
+        lambda: f'title:"{word()} {word()}"',
+        lambda: rng.choice(("year:2019", "year:2020..", "venue:cvpr", "org:acme", "category:graphs", "has:venue", "venue:xyz")),
+        lambda: f"-{word()}",
+        lambda: f"{word()} OR {word()}",
+        lambda: f"sort:{rng.choice(('year', '-year', 'title', 'venue'))}",
+        lambda: f"qqxxzz {word()}",
+    ]  # fmt: skip
+    if depth < 2:
+        kinds.append(lambda: f"({query(rng, depth + 1)}) {rng.choice(('OR', '', 'NOT'))} ({query(rng, depth + 1)})")
+    return " ".join(rng.choice(kinds)() for _ in range(rng.choice((1, 1, 2, 3))))
+
+
+def request(rng: random.Random) -> Request:
+    return Request(
+        parse_query(query(rng)),
+        filters=rng.choice(((), (), (), (Years(((2019, 2020),)),), (Exact("venue", ("CVPR", "arXiv")),))),
+        sort=rng.choice(("score", "score", "score", "score", *SORTS)),
+        limit=rng.choice((10, 3, 0, None)),
+        offset=rng.choice((0, 0, 0, 2, 20)),
+        strict=rng.random() < 0.1,
+        facets=FACETS,
+        explain=True,
+    )
+
+
+def assert_same(one: Answer, other: Answer, what: object) -> None:
+    assert [f.doc for f in one.found] == [f.doc for f in other.found], what
+    assert (one.stage, one.total, one.notices, one.facets) == (other.stage, other.total, other.notices, other.facets)
+    for a, b in zip(one.found, other.found, strict=True):
+        assert a.stage == b.stage, what
+        assert a.score == pytest.approx(b.score, rel=1e-9), what
+        assert [(p.name, p.detail) for p in a.parts] == [(p.name, p.detail) for p in b.parts], what
+        assert [p.value for p in a.parts] == pytest.approx([p.value for p in b.parts], rel=1e-9), what
+
+
+def assert_alike(snapshot: Any, requests: Sequence[Request]) -> int:
+    """Both searches give the same answers; returns how many documents were compared."""
+    plain, quick = (IndexSearcher(snapshot, lambda doc: (-doc,), arrays=kind) for kind in (False, True))
+    compared = 0
+    for asked in requests:
+        a, b = plain.search(asked), quick.search(asked)
+        assert type(a.columns) is DictColumns
+        assert type(b.columns) is arrays.ArrayColumns
+        assert_same(a, b, asked)
+        docs = [found.doc for found in a.found]
+        assert plain.matched(a, docs) == quick.matched(b, docs), asked
+        compared += len(docs)
+    return compared
+
+
+def in_pieces(made: Sequence[Paper], folder: Path) -> Snapshot:
+    """Several segments with deleted documents in them."""
+    for part in (made[::2], made[::3], made[1::2]):
+        with IndexWriter(folder) as writer:
+            for document in documents(part):
+                writer.add(document)
+            writer.commit({})
+    return open_snapshot(folder)
+
+
+def test_answers_are_those_of_the_plain_search(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    made = papers(300, 2)
+    requests = [request(rng) for _ in range(150)]
+    assert assert_alike(in_pieces(made, tmp_path), requests) > 500
+    assert assert_alike(MemorySnapshot(documents(made[:60])), requests) > 100
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32))
+def test_answers_over_any_small_corpus_are_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    assert_alike(MemorySnapshot(documents(papers(rng.randrange(1, 9), seed))), [request(rng) for _ in range(12)])
+
+
+def test_an_empty_index_is_searched_alike() -> None:
+    assert assert_alike(MemorySnapshot([]), [request(random.Random(seed)) for seed in range(40)]) == 0
+
+
+# ---- bags of words
+
+
+def bags(count: int, seed: int, length: int = 60) -> list[Document]:
+    """Documents of words that get rarer and rarer, with years."""
+    rng = random.Random(seed)
+    words = [f"w{i}" for i in range(400)]
+    shares = [1 / (i + 2) for i in range(400)]
+    made = []
+    for i in range(count):
+        tokens = rng.choices(words, shares, k=rng.randrange(1, length))
+        made.append(
+            Document(
+                f"{i:06}", {TEXT: [(t, p, rng.choice((1.0, 1.0, 3.0, 0.5))) for p, t in enumerate(tokens)]},
+                keywords={"year": [str(rng.randrange(2015, 2025))]}, stored={"id": f"{i:06}"},
+            )
+        )  # fmt: skip
+    return made
+
+
+def written(made: Sequence[Document], folder: Path) -> Snapshot:
+    with IndexWriter(folder) as writer:
+        for document in made:
+            writer.add(document)
+        writer.commit({})
+    return open_snapshot(folder)
+
+
+def bag(rng: random.Random) -> list[str]:
+    rare = rng.random() < 0.3
+    return list(dict.fromkeys(f"w{int(rng.random() ** (1 if rare else 3) * 402)}" for _ in range(rng.randrange(1, 7))))
+
+
+def by_definition(snapshot: Snapshot, terms: Sequence[str], every: bool, docs: set[int] | None) -> dict[int, float]:
+    text = snapshot.field(TEXT)
+    scores: dict[int, float] = {}
+    having = []
+    for term in terms:
+        postings = text.postings(term)
+        having.append(set(postings.docs) if postings else set())
+        for doc, weight in zip(postings.docs, postings.weights, strict=True) if postings else ():
+            part = saturation(weight, text.length(doc), text.average_length)
+            scores[doc] = scores.get(doc, 0.0) + part * idf(len(postings or ()), snapshot.doc_count)
+    kept = set(scores).intersection(*having) if every else set(scores)
+    return {doc: scores[doc] for doc in (kept if docs is None else kept & docs)}
+
+
+def check_bags(snapshot: Snapshot, count: int, seed: int) -> None:
+    rng = random.Random(seed)
+    plain, quick = (IndexSearcher(snapshot, lambda doc: (doc,), arrays=kind) for kind in (False, True))
+    years = snapshot.field("year")
+    for _ in range(count):
+        terms, every, limit = bag(rng), rng.random() < 0.4, rng.choice((1, 3, 10, 40))
+        year = str(rng.randrange(2015, 2026)) if rng.random() < 0.3 else ""
+        filters = (Exact("year", (year,)),) if year else ()
+        admitted = None if not year else set(postings.docs if (postings := years.postings(year)) else ())
+        wanted = by_definition(snapshot, terms, every, admitted)
+        best = sorted(wanted.items(), key=lambda row: (-row[1], row[0]))[:limit]
+        for searcher in (plain, quick):
+            got = searcher.top(terms, limit, every=every, filters=filters)
+            assert [score for _, score in got] == pytest.approx([score for _, score in best], rel=1e-12), terms
+            assert all(wanted[doc] == pytest.approx(score, rel=1e-12) for doc, score in got), terms
+            assert got == sorted(got, key=lambda row: (-row[1], row[0]))
+        assert plain.top(terms, limit, every=every, filters=filters) == got
+        row = [f"w{rng.randrange(6)}" for _ in range(rng.choice((2, 2, 3)))]
+        phrase = plain.phrase_top(row, limit, filters=filters)
+        assert quick.phrase_top(row, limit, filters=filters) == phrase
+        assert len(phrase) <= limit
+
+
+def test_the_best_for_a_bag_of_words_are_those_of_adding_everything_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small numbers take the ways that large indexes take: champions, rows of bounds, words out of reach."""
+    snapshot = written(bags(900, 3), tmp_path)
+    check_bags(snapshot, 60, 4)
+    for name, value in [("COMMON", 12), ("CHAMPIONS", 8), ("FEW", 20), ("WHOLE", 15), ("ROW_SHARE", 90)]:
+        monkeypatch.setattr(arrays, name, value)
+    check_bags(snapshot, 150, 5)
+    monkeypatch.setattr(arrays, "ROW_SHARE", 1)
+    check_bags(snapshot, 60, 6)
+
+
+def whoosh_top(searcher: Any, terms: Sequence[str], every: bool, limit: int) -> list[tuple[int, float]]:
+    from whoosh import query as q
+
+    clauses = [q.Term(TEXT, term) for term in terms]
+    hits = searcher.search((q.And if every else q.Or)(clauses), limit=limit, optimize=False)
+    return [(hit.docnum, hit.score) for hit in hits]
+
+
+def check_whoosh(folder: Path, count: int) -> None:
+    from whoosh.scoring import BaseScorer, WeightingModel
+
+    from papersearch.index.codec import whoosh_index
+
+    with open_snapshot(folder) as snapshot:
+        text = snapshot.field(TEXT)
+
+        class Scorer(BaseScorer):  # type: ignore[misc]
+            def __init__(self, weight: float) -> None:
+                self.weight = weight
+
+            def score(self, matcher: Any) -> float:
+                length = text.length(matcher.id())
+                return saturation(matcher.weight(), length, text.average_length) * self.weight
+
+            def max_quality(self) -> float:
+                return 1e9
+
+        class Weighting(WeightingModel):  # type: ignore[misc]
+            def scorer(self, searcher: Any, name: str, term: bytes, qf: float = 1) -> Scorer:
+                return Scorer(idf(searcher.doc_frequency(name, term), searcher.doc_count()))
+
+        quick = IndexSearcher(snapshot, lambda doc: (doc,), arrays=True)
+        rng = random.Random(7)
+        with whoosh_index(folder).searcher(weighting=Weighting()) as searcher:
+            for _ in range(count):
+                terms, every = bag(rng), rng.random() < 0.4
+                got = quick.top(terms, 10, every=every)
+                oracle = whoosh_top(searcher, terms, every, 10)
+                assert [s for _, s in got] == pytest.approx([s for _, s in oracle], rel=1e-9), terms
+                # Which of those that tie with the last one are shown is each engine's own choice.
+                last = oracle[-1][1] + 1e-9 if oracle else 0.0
+                assert {d for d, s in got if s > last} == {d for d, s in oracle if s > last}, terms
+
+
+def test_whoosh_finds_the_same_best_documents(tmp_path: Path) -> None:
+    written(bags(700, 8), tmp_path).close()
+    check_whoosh(tmp_path, 60)
+
+
+@pytest.mark.slow
+def test_a_thousand_queries_over_ten_thousand_documents(tmp_path: Path) -> None:
+    snapshot = written(bags(10_000, 9), tmp_path / "bags")
+    check_bags(snapshot, 1000, 10)
+    check_whoosh(tmp_path / "bags", 1000)
+
+
+@pytest.mark.slow
+def test_a_thousand_queries_of_the_whole_language(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    assert assert_alike(in_pieces(papers(2500, 12), tmp_path), [request(rng) for _ in range(1000)]) > 3000
+
+
+# ---- words spelt nearly so
+
+LETTERS = "abcd检测é"
+
+
+@given(st.lists(st.text(LETTERS, min_size=1, max_size=7), max_size=30), st.text(LETTERS, min_size=1, max_size=7), st.integers(1, 2))  # fmt: skip
+def test_near_words_are_found_however_they_are_looked_for(terms: list[str], word: str, limit: int) -> None:
+    made = [Document("1", {TEXT: [(term, i, 1.0) for i, term in enumerate(terms)]})]
+    speller = Speller(MemorySnapshot(made).field(TEXT))  # type: ignore[arg-type]
+    wanted = {(d, term) for term in terms if (d := edit_distance(word, term, limit)) <= limit}
+    assert set(speller.near(word, limit)) == wanted
+    speller.prepared = arrays.ArrayWords(speller.words)
+    assert set(speller.near(word, limit)) == wanted
+    assert len(speller.near(word, limit)) == len(wanted)
+
+
+def test_a_word_of_the_greatest_length_has_near_ones() -> None:
+    words = ["a" * 63, "a" * 64, "b" * 64, "a" * 62 + "bc"]
+    near = arrays.ArrayWords(lambda: iter(words)).near("a" * 64, 2)
+    assert sorted(near) == [(0, "a" * 64), (1, "a" * 63), (2, "a" * 62 + "bc")]
+
+
+# ---- when arrays are used
+
+
+def kinds(searcher: IndexSearcher, searches: int) -> list[str]:
+    return [type(searcher.search(Request(parse_query("w1"))).columns).__name__ for _ in range(searches)]
+
+
+def test_arrays_are_for_indexes_of_some_size() -> None:
+    few, many = (MemorySnapshot(bags(n, 1, 3)) for n in (ARRAY_DOCUMENTS - 1, ARRAY_DOCUMENTS))
+    assert kinds(IndexSearcher(few, lambda doc: (doc,)), 3) == ["DictColumns"] * 3  # type: ignore[arg-type]
+    assert kinds(IndexSearcher(many, lambda doc: (doc,)), 2) == ["ArrayColumns"] * 2  # type: ignore[arg-type]
+
+
+def run(code: str, *arguments: str) -> str:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+SEARCHES = """
+import sys
+if "without" in sys.argv: sys.modules["numpy"] = None
+from papersearch.index.reader import open_snapshot
+from papersearch.query import parse_query
+from papersearch.search import IndexSearcher, Request
+searcher = IndexSearcher(open_snapshot(sys.argv[1]), lambda doc: (doc,))
+for _ in range(3):
+    answer = searcher.search(Request(parse_query("w1 w2")))
+    print(type(answer.columns).__name__, bool(sys.modules.get("numpy")), [f.doc for f in answer.found])
+"""
+
+
+def test_the_first_search_of_a_process_loads_no_numpy_and_the_next_ones_do(tmp_path: Path) -> None:
+    written(bags(ARRAY_DOCUMENTS, 1), tmp_path).close()
+    first, *others = run(SEARCHES, str(tmp_path)).splitlines()
+    docs = first.split(maxsplit=2)[2]
+    assert first == f"DictColumns False {docs}"
+    assert others == [f"ArrayColumns True {docs}"] * 2
+    assert run(SEARCHES, str(tmp_path), "without").splitlines() == [f"DictColumns False {docs}"] * 3
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MEMORY_BYTES", 60_000)
+    snapshot = written(bags(600, 13), tmp_path)
+    columns = arrays.ArrayColumns(snapshot)
+    for i in range(300):
+        columns.bag_top([f"w{i}", f"w{i // 3}"], 5, False, None)
+    assert 0 < columns._memory._bytes <= 60_000
+    assert columns._memory._bytes == sum(size for _, size in columns._memory._kept.values())
+    check_bags(snapshot, 20, 14)
+
+
+def test_threads_share_what_is_remembered() -> None:
+    queries = [
+        "后门攻击",
+        "graph search",
+        "检测 -YOLO",
+        '"动态形状"',
+        "量化 OR 蒸馏",
+        "tranformer",
+        "tra*",
+        "year:2022",
+    ]
+    with open_index(SHIPPED, index_of(SHIPPED)) as index:
+        snapshot = index._now.snapshot
+        plain, quick = (
+            IndexSearcher(snapshot, index._now.order_of, index._now.glossary, arrays=kind) for kind in (False, True)
+        )
+
+        def ask(searcher: IndexSearcher, text: str) -> Answer:
+            return searcher.search(Request(parse_query(text), explain=True))
+
+        wanted = {text: ask(plain, text) for text in queries}
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda text: ask(quick, text), queries * 8))
+        for text, answer in zip(queries * 8, got, strict=True):
+            assert_same(wanted[text], answer, text)
