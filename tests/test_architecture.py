@@ -26,6 +26,7 @@ TOOLS = {
     "snowballstemmer": "analysis/stem.py",
     "whoosh": "index/",
     "click": "cli.py",
+    "numpy": "arrays.py",
 }
 """Third-party package → the file, or the folder, that alone may import it."""
 
