@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ from papersearch.index.segment import (
     POSITION_START,
     POSITIONS,
     STORED_BYTES,
+    STORED_DICTIONARY,
+    STORED_SIZE,
     STORED_START,
     TERM_BYTES,
     TERM_START,
@@ -46,6 +49,11 @@ MAX_POOL_TOKENS = 8_000_000
 MAX_POOL_DOCUMENTS = 1 << DOC_BITS
 MAX_POOL_BOOSTS = 1 << (BOOST_BITS - 1)
 MAX_WEIGHT_CODES = 1 << 16
+PACKING_LEVEL, PACKING_WINDOW_BITS = 3, 14
+"""For zlib. Level 6 takes off another 4% and half as long again."""
+DICTIONARY_BYTES = 1 << 13
+DICTIONARY_PAYS = 4
+"""Times its size that objects must have before they get a dictionary: below, it costs more than it saves."""
 
 _POSITION_MASK = POSITION_LIMIT - 1
 _BOOST_MASK = (1 << BOOST_BITS) - 1
@@ -195,6 +203,44 @@ def json_bytes(value: dict[str, Any], what: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+class _Packer:
+    """Compresses stored objects, each so that it can be read alone, with a dictionary of what the first ones say.
+
+    Their keys, and the words of their language, stand in nearly all of them, and one object is too short to learn them.
+    """
+
+    def __init__(self) -> None:
+        self.dictionary = b""
+        self._waiting: list[bytes] | None = []
+        self._waiting_bytes = 0
+        self._fresh = _compressor(b"")
+
+    def add(self, stored: bytes) -> list[bytes]:
+        """Take the next object; those that can be written now, compressed."""
+        if self._waiting is None:
+            return [self._pack(stored)]
+        self._waiting.append(stored)
+        self._waiting_bytes += len(stored)
+        if self._waiting_bytes < DICTIONARY_BYTES * DICTIONARY_PAYS:
+            return []
+        self.dictionary = b"".join(self._waiting)[-DICTIONARY_BYTES:]
+        self._fresh = _compressor(self.dictionary)
+        return self.rest()
+
+    def rest(self) -> list[bytes]:
+        """The objects that still wait, compressed."""
+        waiting, self._waiting = self._waiting or [], None
+        return [self._pack(stored) for stored in waiting]
+
+    def _pack(self, stored: bytes) -> bytes:
+        compressor = self._fresh.copy()  # much faster than to take in the dictionary again
+        return compressor.compress(stored) + compressor.flush()
+
+
+def _compressor(dictionary: bytes) -> zlib._Compress:
+    return zlib.compressobj(PACKING_LEVEL, zlib.DEFLATED, -PACKING_WINDOW_BITS, zlib.DEF_MEM_LEVEL, 0, dictionary)
+
+
 class DocumentsWriter:
     """Writes the documents file: stored objects and lengths."""
 
@@ -202,16 +248,18 @@ class DocumentsWriter:
         self._segment_id = segment_id
         self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{DOCUMENTS}"))
         self._file.start_stream(STORED_BYTES)
+        self._packer = _Packer()
         self._start = array("Q", [0])
+        self._size = array("Q")
         self._lengths: dict[str, array[int]] = {}
         self.totals: defaultdict[str, int] = defaultdict(int)
         """Sum of each field's lengths."""
 
     def add(self, stored: bytes, lengths: Iterable[tuple[str, int]]) -> None:
         """Add the next document."""
-        number = len(self._start) - 1
-        self._file.write(stored)
-        self._start.append(self._start[-1] + len(stored))
+        number = len(self._size)
+        self._size.append(len(stored))
+        self._write(self._packer.add(stored))
         for field, length in lengths:
             column = self._lengths.get(field)
             if column is None:
@@ -220,11 +268,19 @@ class DocumentsWriter:
             column.append(length)
             self.totals[field] += length
 
+    def _write(self, packed: list[bytes]) -> None:
+        for data in packed:
+            self._file.write(data)
+            self._start.append(self._start[-1] + len(data))
+
     def close(self) -> tuple[int, int]:
         """Finish the file; its size and its directory's CRC-32."""
-        file, count = self._file, len(self._start) - 1
+        file, count = self._file, len(self._size)
+        self._write(self._packer.rest())
         file.end_stream()
         file.put(STORED_START, narrow(self._start, self._start[-1]))
+        file.put(STORED_SIZE, narrow(self._size))
+        file.put(STORED_DICTIONARY, self._packer.dictionary)
         for field in sorted(self._lengths):
             column = self._lengths[field]
             column.extend([0] * (count - len(column)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from bisect import bisect_right
 from itertools import pairwise
 
@@ -29,6 +30,8 @@ POSITIONS = "positions"
 # Sections of the documents file.
 STORED_BYTES = "stored.bytes"
 STORED_START = "stored.start"
+STORED_SIZE = "stored.size"
+STORED_DICTIONARY = "stored.dictionary"
 LENGTH = "length/"
 
 BLOCK_BITS = 3
@@ -194,7 +197,10 @@ class Segment:
         IndexDamagedError: a file cannot be trusted.
     """
 
-    __slots__ = ("_fields", "_stored", "_stored_start", "deleted", "documents", "entry", "field_names", "files")
+    __slots__ = (
+        "_dictionary", "_fields", "_stored", "_stored_size", "_stored_start",
+        "deleted", "documents", "entry", "field_names", "files",
+    )  # fmt: skip
 
     def __init__(self, folder: str, entry: SegmentEntry) -> None:
         self.entry = entry
@@ -216,7 +222,9 @@ class Segment:
         self._fields: dict[str, SegmentField] = {}
         self._stored = documents.section(STORED_BYTES, "B")
         self._stored_start = documents.section(STORED_START)
-        if len(self._stored_start) != entry.documents + 1:
+        self._stored_size = documents.section(STORED_SIZE)
+        self._dictionary = documents.section(STORED_DICTIONARY, "B")
+        if len(self._stored_start) != entry.documents + 1 or len(self._stored_size) != entry.documents:
             raise damaged(documents.path, "it does not have one stored object per document")
 
     def field(self, name: str) -> SegmentField | None:
@@ -243,10 +251,17 @@ class Segment:
 
     def stored(self, doc: int) -> bytes:
         """The stored JSON object of a document as it was written."""
-        start, end = self._stored_start[doc], self._stored_start[doc + 1]
+        start, end, size = self._stored_start[doc], self._stored_start[doc + 1], self._stored_size[doc]
         if not start <= end <= len(self._stored):
             raise damaged(self.files[DOCUMENTS].path, f"the stored object of document {doc} is out of bounds")
-        return bytes(self._stored[start:end])
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS, self._dictionary)
+        try:
+            data = unpacker.decompress(self._stored[start:end], size + 1)  # never more than it should be, and a byte
+        except zlib.error:
+            data = b""
+        if len(data) != size or not unpacker.eof:
+            raise damaged(self.files[DOCUMENTS].path, f"the stored object of document {doc} cannot be unpacked")
+        return data
 
 
 def locate(bases: Sequence[int], doc: int) -> int:
