@@ -125,7 +125,8 @@ SPLITS: list[dict[tuple[Any, str], int]] = [
     {},
     {(codec, "MERGE_ALL_BELOW"): 0, (codec, "TOLERATED_DELETED"): 1},
     {(codec, "MERGE_ALL_BELOW"): 0, (codec, "MERGE_FACTOR"): 2, (codec, "SMALLEST_TIER"): 2},
-    {(builder, "MAX_POOL_TOKENS"): 7, (codec, "MERGE_ALL_BELOW"): 0, (builder, "MAX_WEIGHT_CODES"): 1},
+    {(builder, "MAX_POOL_TOKENS"): 7, (codec, "MERGE_ALL_BELOW"): 0, (builder, "MAX_SHAPES"): 1},
+    {(builder, "MAX_SHAPES"): 0},
     {(builder, "MAX_POOL_DOCUMENTS"): 1, (flatfile, "READ_WHOLE_BYTES"): 0},
 ]
 
@@ -179,6 +180,23 @@ def filled(folder: Path, count: int = 30, seed: int = 1) -> Model:
                     model.add(document)
                 writer.commit({})
     return model
+
+
+def test_more_shapes_than_have_a_code_and_rows_of_many_positions(tmp_path: Path) -> None:
+    rng, model = random.Random(4), Model()
+    often = [("often", position, 1.0) for position in range(0, 3000, 3)]
+    with IndexWriter(tmp_path) as writer:
+        for number in range(400):
+            tokens = [(rng.choice(TERMS), rng.randrange(100_000), rng.randrange(1, 300) / 7) for _ in range(9)]
+            document = Document(f"p{number}", {"text": tokens + often[: number * 5]}, stored={"id": f"p{number}"})
+            writer.add(document)
+            model.add(document)
+        writer.commit({})
+    with open_snapshot(tmp_path) as snapshot:
+        check(snapshot, model)
+        field = snapshot.segments()[0][1].field("text")
+        assert field is not None and len(field.shape_weights) == 255 and len(field.odd_rows) > 1000
+    assert verify(tmp_path) == []
 
 
 def test_an_empty_index(tmp_path: Path) -> None:
@@ -414,10 +432,13 @@ def retable(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     (folder / "toc.json").write_bytes(b'{"crc32":"%08x' % zlib.crc32(rest) + rest)
 
 
+def segment_file(folder: Path, segment: int, extension: str) -> Path:
+    return folder / f"{toc.read_toc(str(folder)).segments[segment].segment_id}.{extension}"
+
+
 def forge(folder: Path, segment: int, extension: str, change: Callable[[str, Any], Any]) -> None:
     """Change the sections of a segment's file so that no checksum tells."""
-    entry = toc.read_toc(str(folder)).segments[segment]
-    size, crc32 = reforge(folder / f"{entry.segment_id}.{extension}", change)
+    size, crc32 = reforge(segment_file(folder, segment, extension), change)
     retable(
         folder, lambda table: table["segments"][segment]["files"].update({extension: {"size": size, "crc32": crc32}})
     )
@@ -440,19 +461,35 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/term.start", lambda starts: starts[1:]),
     ("inv", "text/term.bytes", lambda text: [0xFF] * len(text)),
     ("inv", "text/term.bytes", lambda text: text[::-1]),
-    ("inv", "text/weight.code", lambda codes: [255] * len(codes)),
-    ("inv", "text/weight.code", lambda codes: codes[:-1]),
-    ("inv", "text/weight.table", lambda table: [float("nan")] * len(table)),
-    ("inv", "text/weight.table", lambda table: [-1.0] * len(table)),
-    ("inv", "text/weight.table", lambda table: []),
-    ("inv", "venue/weight.table", lambda table: []),
+    ("inv", "text/shape.code", lambda codes: [255] * len(codes)),
+    ("inv", "text/shape.code", lambda codes: [254] * len(codes)),
+    ("inv", "text/shape.code", lambda codes: [0] * len(codes)),
+    ("inv", "text/shape.code", lambda codes: codes[:-1]),
+    ("inv", "text/shape.code", lambda codes: None),
+    ("inv", "text/shape.weight", lambda weights: [float("nan")] * len(weights)),
+    ("inv", "text/shape.weight", lambda weights: [-1.0] * len(weights)),
+    ("inv", "text/shape.weight", lambda weights: []),
+    ("inv", "venue/shape.weight", lambda weights: []),
+    ("inv", "venue/shape.weight", lambda weights: weights * 300),
+    ("inv", "text/shape.start", lambda starts: starts[::-1]),
+    ("inv", "text/shape.start", lambda starts: [0] * len(starts)),
+    ("inv", "text/shape.start", lambda starts: []),
+    ("inv", "text/shape.high", lambda highs: highs[1:]),
+    ("inv", "text/shape.high", lambda highs: [255 - high for high in highs]),
+    ("inv", "text/odd.row", lambda rows: rows[::-1]),
+    ("inv", "text/odd.row", lambda rows: rows[1:]),
+    ("inv", "text/odd.row", lambda rows: [0] * len(rows)),
+    ("inv", "text/odd.row", lambda rows: None),
+    ("inv", "text/odd.weight", lambda weights: [-1.0] * len(weights)),
+    ("inv", "text/odd.weight", lambda weights: weights[1:]),
+    ("inv", "text/odd.start", lambda starts: [0] * len(starts)),
+    ("inv", "text/odd.start", lambda starts: starts[1:]),
+    ("inv", "text/odd.high", lambda highs: highs[:1]),
     ("inv", "text/position.start", lambda starts: [255] * len(starts)),
-    ("inv", "text/position.start", lambda starts: [0] * len(starts)),
     ("inv", "text/position.start", lambda starts: starts[1:]),
-    ("inv", "text/position.block", lambda blocks: blocks[::-1]),
-    ("inv", "text/position.block", lambda blocks: blocks[:-1]),
-    ("inv", "text/positions", lambda positions: positions[:3]),
-    ("inv", "text/positions", lambda positions: positions[::-1]),
+    ("inv", "text/position.low", lambda lows: lows[:3]),
+    ("inv", "text/position.low", lambda lows: [*lows, 0]),
+    ("inv", "text/position.low", lambda lows: lows[::-1]),
     ("inv", "id/docs", lambda docs: [0] * len(docs)),
     ("inv", "meta", lambda meta: {}),
     ("inv", "meta", lambda meta: meta | {"fields": []}),
@@ -480,9 +517,13 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize("case", range(len(FORGERIES)), ids=lambda case: f"{FORGERIES[case][1]}-{case}")
-def test_forged_sections_raise_nothing_else_and_the_full_check_sees_them(tmp_path: Path, case: int) -> None:
+def test_forged_sections_raise_nothing_else_and_the_full_check_sees_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: int
+) -> None:
     extension, section, change = FORGERIES[case]
+    monkeypatch.setattr(builder, "MAX_SHAPES", 30)  # so that some rows are odd
     filled(tmp_path)
+    assert section == "meta" or section in FlatFile(str(segment_file(tmp_path, 1, extension))).names()
     forge(tmp_path, 1, extension, only(section, change))
     try:
         read_everything(tmp_path)
@@ -546,7 +587,11 @@ def test_stored_objects_of_all_sizes_come_back(tmp_path: Path, count: int) -> No
             assert snapshot.segments()[0][1].files["doc"].count("stored.bytes") < len(json.dumps(stored)) / 3
 
 
-def test_randomly_forged_sections_raise_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shapes", [255, 30])
+def test_randomly_forged_sections_raise_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: int
+) -> None:
+    monkeypatch.setattr(builder, "MAX_SHAPES", shapes)
     filled(tmp_path, 20)
     saved = {path: path.read_bytes() for path in index_files(tmp_path)}
     rng = random.Random(11)

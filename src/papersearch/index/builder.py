@@ -10,10 +10,11 @@ import json
 import os
 import zlib
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
+from operator import ne
 from typing import Any
 
 from papersearch.errors import UsageError
@@ -23,18 +24,24 @@ from papersearch.index.segment import (
     DOCS,
     FIRST_ROW,
     LENGTH,
-    POSITION_BLOCK,
+    LOW_BITS,
+    ODD,
+    ODD_HIGH,
+    ODD_ROW,
+    ODD_START,
+    ODD_WEIGHT,
+    POSITION_LOW,
     POSITION_START,
-    POSITIONS,
+    SHAPE_CODE,
+    SHAPE_HIGH,
+    SHAPE_START,
+    SHAPE_WEIGHT,
     STORED_BYTES,
     STORED_DICTIONARY,
     STORED_SIZE,
     STORED_START,
     TERM_BYTES,
     TERM_START,
-    WEIGHT_CODE,
-    WEIGHT_TABLE,
-    WEIGHTS,
     Segment,
     SegmentField,
     encode,
@@ -48,13 +55,15 @@ MAX_POOL_TOKENS = 8_000_000
 """Tokens after which the pool wants to become a segment: 64 MB of numbers, and some 200 bytes for each term."""
 MAX_POOL_DOCUMENTS = 1 << DOC_BITS
 MAX_POOL_BOOSTS = 1 << (BOOST_BITS - 1)
-MAX_WEIGHT_CODES = 1 << 16
+MAX_SHAPES = ODD
+"""Shapes in the table of a field, the most frequent ones; the rest is written out row by row."""
 PACKING_LEVEL, PACKING_WINDOW_BITS = 3, 14
 """For zlib. Level 6 takes off another 4% and half as long again."""
 DICTIONARY_BYTES = 1 << 13
 DICTIONARY_PAYS = 4
 """Times its size that objects must have before they get a dictionary: below, it costs more than it saves."""
 
+_LOW_MASK = (1 << LOW_BITS) - 1
 _POSITION_MASK = POSITION_LIMIT - 1
 _BOOST_MASK = (1 << BOOST_BITS) - 1
 _DOC_SHIFT = BOOST_BITS + POSITION_BITS
@@ -80,14 +89,20 @@ class _Tokens:
     def terms(self) -> Iterator[TermPostings]:
         boosts = self._boosts
         for term in sorted(self.packed):
-            tokens = sorted(self.packed[term])
+            tokens = self.packed[term].tolist()
+            if len(tokens) == 1:  # most terms
+                token = tokens[0]
+                position = token >> BOOST_BITS & _POSITION_MASK
+                yield encode(term), [token >> _DOC_SHIFT], [boosts[token & _BOOST_MASK]], [1], [position]
+                continue
+            tokens.sort()
             docs = [token >> _DOC_SHIFT for token in tokens]
             weights = [boosts[token & _BOOST_MASK] for token in tokens]
             positions = [token >> BOOST_BITS & _POSITION_MASK for token in tokens]
             if len(set(docs)) == len(docs):
                 yield encode(term), docs, weights, [1] * len(docs), positions
                 continue
-            starts = [i for i in range(len(docs)) if i == 0 or docs[i] != docs[i - 1]]
+            starts = [0, *compress(count(1), map(ne, docs[1:], docs))]
             bounds = list(pairwise([*starts, len(docs)]))
             # fsum: a weight must not depend on the order in which the tokens came
             sums = [weights[start] if end - start == 1 else fsum(weights[start:end]) for start, end in bounds]
@@ -294,6 +309,22 @@ class DocumentsWriter:
         self._file.discard()
 
 
+Shape = tuple[float, int | tuple[int, ...]]
+"""Weight, and the positions without their last bits; a number where it is one position, as it mostly is."""
+
+
+class _Shapes(dict[Shape, int]):
+    """Shape -> its number, in the order in which they came."""
+
+    def __missing__(self, shape: Shape) -> int:
+        number = self[shape] = len(self)
+        return number
+
+    def in_order(self) -> list[tuple[float, tuple[int, ...]]]:
+        """The shapes by their numbers."""
+        return [(weight, highs if isinstance(highs, tuple) else (highs,)) for weight, highs in self]
+
+
 class InvertedWriter:
     """Writes the inverted file: for each field its terms and their postings."""
 
@@ -306,46 +337,65 @@ class InvertedWriter:
         """Write a field; terms ascend by their bytes."""
         term_bytes, term_start, first_row = bytearray(), array("Q", [0]), array("Q", [0])
         docs = narrow((), self._documents)
-        weights = array("d")
-        counts, positions = array("I"), array("I")
-        for term, term_docs, term_weights, term_counts, term_positions in terms:
+        shapes, numbers, lows = _Shapes(), array("I"), bytearray()
+        for term, term_docs, weights, counts, positions in terms:
             term_bytes += term
             term_start.append(len(term_bytes))
             docs.extend(term_docs)
-            weights.extend(term_weights)
-            counts.extend(term_counts)
-            positions.extend(term_positions)
             first_row.append(len(docs))
+            highs: Iterable[int | tuple[int, ...]] = repeat(())
+            if positional:
+                highs = flat = [position >> LOW_BITS for position in positions]
+                if len(flat) != len(term_docs):
+                    bounds = pairwise(accumulate(counts, initial=0))
+                    highs = [flat[start] if end - start == 1 else tuple(flat[start:end]) for start, end in bounds]
+                lows += bytes([position & _LOW_MASK for position in positions])
+            numbers.extend(map(shapes.__getitem__, zip(weights, highs, strict=positional)))
         if not docs:
             return
         self._put(name, TERM_BYTES, term_bytes)
         self._put(name, TERM_START, narrow(term_start, term_start[-1]))
         self._put(name, FIRST_ROW, narrow(first_row, first_row[-1]))
         self._put(name, DOCS, docs)
-        self._put_weights(name, weights)
+        in_order = shapes.in_order()
+        self._put_shapes(name, positional, in_order, numbers)
         if positional:
-            self._put_positions(name, counts, positions)
+            sizes = [len(highs) for _, highs in in_order]
+            starts = islice(accumulate(map(sizes.__getitem__, numbers), initial=0), 0, None, 1 << BLOCK_BITS)
+            self._put(name, POSITION_START, narrow(starts, len(lows)))
+            self._put(name, POSITION_LOW, lows)
         self._file.meta["fields"][name] = positional
 
     def _put(self, field: str, section: str, values: array[Any] | bytes | bytearray) -> None:
         self._file.put(f"{field}/{section}", values)
 
-    def _put_weights(self, name: str, weights: array[float]) -> None:
-        table = sorted(set(weights))
-        if len(table) > MAX_WEIGHT_CODES:
-            self._put(name, WEIGHTS, weights)
-            return
-        self._put(name, WEIGHT_TABLE, array("d", table))
-        if len(table) > 1:
-            code = {weight: number for number, weight in enumerate(table)}
-            self._put(name, WEIGHT_CODE, narrow(map(code.__getitem__, weights), len(table) - 1))
+    def _put_shapes(
+        self, name: str, positional: bool, shapes: list[tuple[float, tuple[int, ...]]], numbers: array[int]
+    ) -> None:
+        """Write the most frequent shapes as a table, the code of each row, and the rows of all other shapes."""
+        frequency = Counter(numbers)
+        short = [number for number, (_, highs) in enumerate(shapes) if len(highs) < 1 << LOW_BITS]
+        table = sorted(short, key=frequency.__getitem__, reverse=True)[:MAX_SHAPES]
+        code_of = bytearray([ODD]) * len(shapes)
+        for code, number in enumerate(table):
+            code_of[number] = code
+        codes = bytes(map(code_of.__getitem__, numbers))
+        odd_rows = [row for row, code in enumerate(codes) if code == ODD] if len(table) < len(shapes) else []
+        self._put(name, SHAPE_WEIGHT, array("d", [shapes[number][0] for number in table]))
+        if len(table) != 1 or odd_rows:
+            self._put(name, SHAPE_CODE, codes)
+        if odd_rows:
+            self._put(name, ODD_ROW, narrow(odd_rows))
+            self._put(name, ODD_WEIGHT, array("d", [shapes[numbers[row]][0] for row in odd_rows]))
+        if positional:
+            self._put_highs(name, SHAPE_START, SHAPE_HIGH, [shapes[number][1] for number in table])
+            if odd_rows:
+                self._put_highs(name, ODD_START, ODD_HIGH, [shapes[numbers[row]][1] for row in odd_rows])
 
-    def _put_positions(self, name: str, counts: array[int], positions: array[int]) -> None:
-        starts = array("Q", accumulate(counts, initial=0))
-        blocks = starts[:: 1 << BLOCK_BITS]
-        self._put(name, POSITION_BLOCK, narrow(blocks, blocks[-1]))
-        self._put(name, POSITION_START, narrow([start - blocks[row >> BLOCK_BITS] for row, start in enumerate(starts)]))
-        self._put(name, POSITIONS, narrow(positions))
+    def _put_highs(self, name: str, start: str, high: str, highs: list[tuple[int, ...]]) -> None:
+        starts = array("Q", accumulate(map(len, highs), initial=0))
+        self._put(name, start, narrow(starts, starts[-1]))
+        self._put(name, high, narrow([value for values in highs for value in values]))
 
     def close(self) -> tuple[int, int]:
         """Finish the file; its size and its directory's CRC-32."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import zlib
-from bisect import bisect_right
-from itertools import pairwise
+from bisect import bisect_left, bisect_right
+from itertools import chain, pairwise
+from operator import add, sub
 
 from papersearch.index.flatfile import FlatFile, damaged
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
+
+    from papersearch.errors import IndexDamagedError
 
 # Sections of the inverted file, each under "<field>/". Rows are the postings of a field: those of its first term,
 # documents ascending, then those of the second term, and so on.
@@ -21,12 +24,16 @@ TERM_BYTES = "term.bytes"
 TERM_START = "term.start"
 FIRST_ROW = "term.row"
 DOCS = "docs"
-WEIGHT_TABLE = "weight.table"
-WEIGHT_CODE = "weight.code"
-WEIGHTS = "weights"
-POSITION_BLOCK = "position.block"
+SHAPE_WEIGHT = "shape.weight"
+SHAPE_START = "shape.start"
+SHAPE_HIGH = "shape.high"
+SHAPE_CODE = "shape.code"
+ODD_ROW = "odd.row"
+ODD_WEIGHT = "odd.weight"
+ODD_START = "odd.start"
+ODD_HIGH = "odd.high"
 POSITION_START = "position.start"
-POSITIONS = "positions"
+POSITION_LOW = "position.low"
 # Sections of the documents file.
 STORED_BYTES = "stored.bytes"
 STORED_START = "stored.start"
@@ -34,8 +41,12 @@ STORED_SIZE = "stored.size"
 STORED_DICTIONARY = "stored.dictionary"
 LENGTH = "length/"
 
-BLOCK_BITS = 3
-"""Rows per entry of POSITION_BLOCK, as a power of two; POSITION_START is relative to it, so mostly one byte a row."""
+BLOCK_BITS = 6
+"""Rows per entry of POSITION_START, as a power of two; within a block, numbers of positions are added up."""
+LOW_BITS = 8
+"""Bits of a position that stand in POSITION_LOW; the others belong to the shape."""
+ODD = 255
+"""Code of a row whose shape is not in the table."""
 
 ABOVE_ANY_UTF8 = b"\xff"
 _INFINITY = float("inf")
@@ -47,11 +58,26 @@ def encode(text: str) -> bytes:
 
 
 class SegmentField:
-    """The postings of one field of one segment."""
+    """The postings of one field of one segment.
+
+    A row's *shape* is its weight and, for each of its positions, the position without its last LOW_BITS bits. There
+    are few shapes: most rows have one position, and where that is within 256 words of the begin of a zone, the zone
+    and the weight say nearly the same. So a row takes a byte for its shape and one for each position.
+
+    For readers that decode many rows at once (a row is an index into `docs` and `codes`):
+
+    Attributes:
+        docs: document number of each row.
+        codes: number of each row's shape, ODD for a row of `odd_rows`; None where all rows have shape 0.
+        shape_weights: weight per shape.
+        lows: low bits of all positions, the rows one after the other; first_position() says where a row's begin.
+        odd_rows: ascending; odd() gives weight and highs of one.
+    """
 
     __slots__ = (
-        "_block", "_code", "_path", "_position_start", "_positions", "_table", "_weights",
-        "docs", "documents", "first_row", "positional", "term_bytes", "term_count", "term_start",
+        "_block", "_counts", "_highs", "_odd_high", "_odd_start", "_odd_weight", "_path", "_shape_high",
+        "_shape_start", "_weights", "codes", "docs", "documents", "first_row", "lows", "odd_rows", "positional",
+        "shape_weights", "term_bytes", "term_count", "term_start",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
@@ -71,27 +97,52 @@ class SegmentField:
             and self.term_start[-1] == len(self.term_bytes)
             and self.first_row[-1] == rows
         )
-        self._code: memoryview[Any] | None = None
-        self._weights: memoryview[Any] | None = None
-        self._table: Sequence[float] = []
-        if prefix + WEIGHTS in file:
-            self._weights = file.section(prefix + WEIGHTS, "d")
-            good = good and len(self._weights) == rows
-        else:
-            self._table = file.section(prefix + WEIGHT_TABLE, "d").tolist()
-            good = good and all(0.0 < weight < _INFINITY for weight in self._table)
-            if len(self._table) != 1:
-                self._code = file.section(prefix + WEIGHT_CODE)
-                good = good and len(self._code) == rows
-        self._block: memoryview[Any] | None = None
-        self._position_start = self._positions = memoryview(b"")
+        weights: memoryview[float] = file.section(prefix + SHAPE_WEIGHT, "d")
+        self.shape_weights = list(weights)
+        good = good and len(weights) <= ODD and all(0.0 < weight < _INFINITY for weight in self.shape_weights)
+        self.codes: memoryview[Any] | None = None
+        self.odd_rows = self._odd_weight = self._odd_start = self._odd_high = memoryview(b"")
+        if prefix + ODD_ROW in file:
+            self.odd_rows = file.section(prefix + ODD_ROW)
+            self._odd_weight = file.section(prefix + ODD_WEIGHT, "d")
+            good = good and len(self._odd_weight) == len(self.odd_rows)
+        if len(self.shape_weights) != 1 or len(self.odd_rows):
+            self.codes = file.section(prefix + SHAPE_CODE, "B")
+            good = good and len(self.codes) == rows
+        self._block = self.lows = self._shape_start = self._shape_high = memoryview(b"")
+        counts = b""
         if positional:
-            self._block = file.section(prefix + POSITION_BLOCK)
-            self._position_start = file.section(prefix + POSITION_START)
-            self._positions = file.section(prefix + POSITIONS)
-            good = good and len(self._position_start) == rows + 1 and len(self._block) == (rows >> BLOCK_BITS) + 1
+            self._block = file.section(prefix + POSITION_START)
+            self.lows = file.section(prefix + POSITION_LOW, "B")
+            good = good and len(self._block) == (rows >> BLOCK_BITS) + 1
+            self._shape_start, self._shape_high = file.section(prefix + SHAPE_START), file.section(prefix + SHAPE_HIGH)
+            starts = self._shape_start.tolist()
+            good = good and len(starts) == len(weights) + 1 and starts[0] == 0 and starts[-1] == len(self._shape_high)
+            try:
+                counts = bytes(map(sub, starts[1:], starts))
+            except ValueError:
+                good = False
+            good = good and 0 not in counts
+            if len(self.odd_rows):
+                self._odd_start, self._odd_high = file.section(prefix + ODD_START), file.section(prefix + ODD_HIGH)
+                good = good and len(self._odd_start) == len(self.odd_rows) + 1
         if not good:
             raise damaged(self._path, "its sections contradict each other")
+        # Keyed by code, with a place for ODD: a code that stands for nothing is a KeyError.
+        self._weights: dict[int, float] = dict(enumerate(self.shape_weights)) | {ODD: 0.0}
+        self._highs: dict[int, tuple[int, ...]] = {}
+        self._counts = counts.ljust(1 << LOW_BITS, b"\0")
+
+    @property
+    def shape_highs(self) -> dict[int, tuple[int, ...]]:
+        """Per code, what to add to the low bits of each of its positions; ODD and fields without positions have ()."""
+        highs = self._highs
+        if not highs:  # not before it is asked for: most fields of most searches need no positions
+            values = [high << LOW_BITS for high in self._shape_high.tolist()]
+            bounds = pairwise(self._shape_start.tolist())
+            highs = {code: tuple(values[start:end]) for code, (start, end) in enumerate(bounds)} | {ODD: ()}
+            self._highs = highs
+        return highs
 
     def term(self, number: int) -> bytes:
         """Bytes of the term of that number."""
@@ -128,43 +179,77 @@ class SegmentField:
             raise damaged(self._path, "a posting of a document that does not exist")
         return docs
 
-    def weights(self, rows: Sequence[int]) -> Sequence[float]:
+    def weights(self, rows: Sequence[int]) -> list[float]:
         """Weights of the rows."""
-        values = self._weights if self._code is None else self._code
-        if values is None:
-            return [self._table[0]] * len(rows)
-        if isinstance(rows, range) and rows.step == 1:
-            raw: list[Any] = values[rows.start : rows.stop].tolist()
-        else:
-            raw = [values[row] for row in rows]
-        if self._code is None:
-            return raw
+        codes = self._codes_of(rows)
         try:
-            return list(map(self._table.__getitem__, raw))
-        except IndexError:
-            raise damaged(self._path, "a weight that is not in its table") from None
+            weights = list(map(self._weights.__getitem__, codes))
+        except KeyError:
+            raise self._unknown_shape() from None
+        for i in _all(ODD, codes):
+            weights[i] = self.odd(rows[i])[0]
+        return weights
 
     def positions(self, row: int) -> list[int]:
         """Ascending positions of the row; empty in a field without positions."""
-        block, start = self._block, self._position_start
-        if block is None:
+        if not self.positional:
             return []
-        begin = block[row >> BLOCK_BITS] + start[row]
-        end = block[(row + 1) >> BLOCK_BITS] + start[row + 1]
-        if not begin < end <= len(self._positions):
+        begin = self.first_position(row)
+        code = 0 if self.codes is None else self.codes[row]
+        highs = self.odd(row)[1] if code == ODD else self.shape_highs.get(code, ())
+        lows = self.lows[begin : begin + len(highs)]
+        if not len(lows) == len(highs) > 0:
             raise damaged(self._path, "positions out of bounds")
-        return self._positions[begin:end].tolist()
+        return list(map(add, highs, lows))
 
     def positions_of(self, rows: range) -> tuple[list[int], list[int]]:
         """How many positions each of the rows has, and all of them one after the other; as positions(), but faster."""
-        block, start = self._block, self._position_start
-        if block is None:
+        if not self.positional:
             return [], []
-        bounds = [block[row >> BLOCK_BITS] + start[row] for row in range(rows.start, rows.stop + 1)]
-        counts = [end - begin for begin, end in pairwise(bounds)]
-        if min(counts) < 1 or bounds[-1] > len(self._positions):
+        codes = self._codes_of(rows)
+        try:
+            highs = list(map(self.shape_highs.__getitem__, codes))
+        except KeyError:
+            raise self._unknown_shape() from None
+        counts = list(codes.translate(self._counts))
+        for i in _all(ODD, codes):
+            highs[i] = self.odd(rows[i])[1]
+            counts[i] = len(highs[i])
+        begin, total = self.first_position(rows.start), sum(counts)
+        lows = self.lows[begin : begin + total].tolist()
+        if len(lows) != total:
             raise damaged(self._path, "positions out of bounds")
-        return counts, self._positions[bounds[0] : bounds[-1]].tolist()
+        return counts, list(map(add, chain.from_iterable(highs), lows))
+
+    def first_position(self, row: int) -> int:
+        """Index into `lows` of the row's first position; of a row after the last one, where the last one's end."""
+        block = row >> BLOCK_BITS
+        before = range(block << BLOCK_BITS, row)
+        codes = self._codes_of(before)
+        begin: int = self._block[block] + sum(codes.translate(self._counts))
+        return begin + sum(len(self.odd(before[i])[1]) for i in _all(ODD, codes))
+
+    def odd(self, row: int) -> tuple[float, tuple[int, ...]]:
+        """Weight and highs of a row of `odd_rows`."""
+        number = bisect_left(self.odd_rows, row)
+        if number == len(self.odd_rows) or self.odd_rows[number] != row:
+            raise self._unknown_shape()
+        if not self.positional:
+            return self._odd_weight[number], ()
+        start, end = self._odd_start[number], self._odd_start[number + 1]
+        if not start < end <= len(self._odd_high):
+            raise damaged(self._path, "positions out of bounds")
+        return self._odd_weight[number], tuple([high << LOW_BITS for high in self._odd_high[start:end]])
+
+    def _codes_of(self, rows: Sequence[int]) -> bytes:
+        if self.codes is None:
+            return bytes(len(rows))
+        if isinstance(rows, range):
+            return bytes(self.codes[rows.start : rows.stop])
+        return bytes([self.codes[row] for row in rows])
+
+    def _unknown_shape(self) -> IndexDamagedError:
+        return damaged(self._path, "a posting of a shape that does not exist")
 
     def prefix_range(self, prefix: bytes) -> range:
         """Numbers of the terms that start with `prefix`."""
@@ -187,6 +272,14 @@ class SegmentField:
             return [term.decode("utf-8", "surrogatepass") for term in self.terms(numbers)]
         except UnicodeDecodeError:
             raise damaged(self._path, "a term that is not UTF-8") from None
+
+
+def _all(code: int, codes: bytes) -> Iterator[int]:
+    """Where the code stands among codes."""
+    i = codes.find(code)
+    while i >= 0:
+        yield i
+        i = codes.find(code, i + 1)
 
 
 class Segment:

@@ -101,6 +101,7 @@ def _posting_problems(field: SegmentField) -> Iterator[str]:
     field.texts(numbers)  # raises where a term is not UTF-8
     if any(second <= first for first, second in pairwise(terms)):
         yield "its terms do not ascend"
+    positions_before = 0
     for number in numbers:
         rows = field.rows(number)
         docs = field.docs_of(rows)
@@ -108,10 +109,18 @@ def _posting_problems(field: SegmentField) -> Iterator[str]:
             yield f"the documents of term {terms[number]!r} do not ascend"
         if not all(weight > 0 and isfinite(weight) for weight in field.weights(rows)):
             yield f"a weight of term {terms[number]!r} is not a positive number"
-        for row in rows if field.positional else ():
+        if not field.positional:
+            continue
+        for row in rows:
+            if field.first_position(row) != positions_before:
+                yield f"the positions of term {terms[number]!r} do not begin where those before end"
+                return
             positions = field.positions(row)
             if positions[-1] >= POSITION_LIMIT or any(second < first for first, second in pairwise(positions)):
                 yield f"the positions of term {terms[number]!r} make no sense"
+            positions_before += len(positions)
+    if positions_before != len(field.lows):
+        yield "it has positions of no posting"
 
 
 def _ids_by_document(segment: Segment) -> list[list[str]]:
