@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from papersearch.analysis.normalize import fold, is_cjk, normalize, source_end
-from papersearch.analysis.tokens import STEM_MARK, Token, tokens
+from papersearch.analysis.normalize import CJK, fold, is_cjk, normalize, shadow, source_end
+from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, tokens
 from papersearch.paper import Paper
 from papersearch.record import Record
 
@@ -16,6 +16,7 @@ LONGEST_LINE = 4000
 """Characters of a line that are looked at: a paragraph of a person is shorter."""
 CLOSER_LOOKS = 12
 """Lines of a paper that are analysed in full to choose the one to show."""
+REMEMBERED_PIECES = 1 << 14
 LONGEST_WORD = 24
 """How far a window is stretched so as not to end inside a word."""
 
@@ -32,28 +33,53 @@ class Excerpt(Record):
     line: int = 0
 
 
-def _finder(words: Sequence[str]) -> object:
-    """A cutter that finds just these Chinese words, the longest first, wherever they occur."""
-    by_length = sorted(set(words), key=len, reverse=True)
-
-    def cut(run: str) -> Iterable[tuple[str, int]]:
-        for word in by_length:
-            at = run.find(word)
-            while at >= 0:
-                yield word, at
-                at = run.find(word, at + 1)
-
-    return cut
-
-
 def highlights(text: str, terms: Iterable[str]) -> list[tuple[int, int]]:
     """[start, end) of every place of `text` that one of the index terms stands for, merged and in order."""
     wanted = set(terms)
-    chinese = [t for t in wanted if is_cjk(t)]
-    if len(chinese) == len(wanted) and "\n" not in text:
-        return _merged(_runs(text, chinese))
-    words, grams, _ = tokens(text, _finder(chinese))  # type: ignore[arg-type]
-    return _merged({(t.start, t.end) for t in words if t.term in wanted} | _characters(grams, wanted))
+    chinese = {t for t in wanted if is_cjk(t)}
+    found: set[tuple[int, int]] = set()
+    at = 0
+    for line in text.split("\n"):
+        found.update([(at + start, at + end) for start, end in _runs(line, chinese)] if chinese else ())
+        if len(wanted) > len(chinese):
+            found.update([(at + start, at + end) for start, end in _words(line, wanted)])
+        at += len(line) + 1
+    return _merged(found)
+
+
+def _words(line: str, wanted: set[str]) -> Iterator[tuple[int, int]]:
+    """[start, end) of every place of one line where one of the other terms stands.
+
+    A term depends on nothing beyond the blanks and the Chinese characters around it (but on whether there are such):
+    so the pieces between them are looked at one by one, and what a piece holds is remembered, for texts repeat words.
+    """
+    shadowed = line if line.isascii() else shadow(line)
+    for match in _PIECE.finditer(shadowed):
+        start, end = match.span()
+        before, after = shadowed[start - 1 : start] == CJK, shadowed[end : end + 1] == CJK
+        piece = line[start:end]
+        if before or after:
+            piece = CJK * before + piece + CJK * after
+        held = _held.get(piece)
+        if held is None:
+            held = tuple({(t.term, t.start, t.end) for t in tokens(piece, _no_words)[0]})
+            if len(_held) >= REMEMBERED_PIECES:
+                _held.clear()
+            if len(piece) <= MAX_TERM:
+                _held[piece] = held
+        for term, first, last in held:
+            if term in wanted:
+                yield start - before + first, start - before + last
+
+
+_PIECE = re.compile(rf"[^\s{CJK}]+")
+_held: dict[str, tuple[tuple[str, int, int], ...]] = {}
+"""Piece → (term, start, end) of the terms in it."""
+
+
+def _no_words(run: str) -> Iterable[tuple[str, int]]:
+    """A cutter for what has no Chinese words to be found."""
+    return ()
 
 
 def _runs(line: str, chinese: Iterable[str]) -> Iterator[tuple[int, int]]:
@@ -75,10 +101,6 @@ def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
-
-
-def _characters(grams: Iterable[Token], wanted: set[str]) -> set[tuple[int, int]]:
-    return {(t.start, t.end) for t in grams if t.term in wanted and len(t.term) == 1}
 
 
 def _rough_parts(terms: Iterable[str]) -> tuple[str, ...]:
