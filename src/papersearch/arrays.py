@@ -35,9 +35,9 @@ FEW = 2048
 WHOLE = 1024
 """Documents of a word up to which all of them are taken for a first look, instead of its champions."""
 ROW_SHARE = 64
-"""A word in more than this part of all documents has its bounds in a row, a byte per document of the index."""
+"""A word in more than this part of all documents has its bounds in a row, a number per document of the index."""
 STEPS = 255
-"""Steps in which bounds count: bytes."""
+"""Steps in which bounds count."""
 MOST = K1 + 1.0
 """What saturation() stays below."""
 MANY = 16
@@ -148,7 +148,8 @@ class Impacts:
         idf: the word's.
         best: the largest impact.
         champions: documents, ascending, in which a common word counts most; all documents of another.
-        row: bounds of the impacts by document of the index, of a very common word: impact <= byte * MOST / STEPS.
+        row: bounds of the impacts by document of the index, of a very common word: impact <= bound * MOST / STEPS.
+            In 16 bits, in which those of several words are added up.
     """
 
     __slots__ = ("best", "champions", "docs", "idf", "row", "values")
@@ -163,14 +164,14 @@ class Impacts:
             best = np.argpartition(self.values, len(self.docs) - CHAMPIONS)[len(self.docs) - CHAMPIONS :]
             self.champions = self.docs[np.sort(best)]
         if len(self.docs) > max(COMMON, size // ROW_SHARE):
-            row = np.zeros(size, np.uint8)
+            row = np.zeros(size, np.uint16)
             row[self.docs] = np.minimum(np.ceil(self.values * (STEPS / MOST) * (1 + SLACK)), STEPS)
             self.row = row
 
     @property
     def nbytes(self) -> int:
-        row = 0 if self.row is None else self.row.nbytes
-        return int(row + self.docs.nbytes + self.values.nbytes + self.champions.nbytes)
+        """Bytes that it adds to the column it was made from."""
+        return int(self.champions.nbytes + (0 if self.row is None else self.row.nbytes))
 
 
 class ArrayPlaces:
@@ -553,9 +554,9 @@ class ArrayColumns:
                 continue
             steps = np.uint16(np.ceil(word.idf * per_idf))
             if sums is None:
-                sums = np.multiply(word.row, steps, dtype=np.uint16)
+                sums = word.row * steps
             else:
-                sums += np.multiply(word.row, steps, dtype=np.uint16)
+                sums += word.row * steps
         scale = per_idf * STEPS / MOST
         if sums is None:
             numbers = self._numbers()
@@ -579,7 +580,7 @@ class ArrayColumns:
             for word in others:
                 if word.row is not None:
                     held = np.minimum(held, word.row)
-            docs = np.flatnonzero(held if bits is None else held.astype(bool) & bits)
+            docs = np.flatnonzero(held > 0 if bits is None else (held > 0) & bits)
             sums = rarest.row[docs] * (rarest.idf * MOST / STEPS)
             slack += rarest.idf * MOST / STEPS
         else:
@@ -709,7 +710,7 @@ class ArrayWords:
         """Which words have as many letters in common with the word as near ones must."""
         common = np.zeros(letters.shape[1], np.uint8)
         for char in set(word):
-            if ord(char) <= np.iinfo(letters.dtype).max:
+            if ord(char) < 256 or letters.itemsize > 1:
                 often = np.add.reduce(letters == ord(char), axis=0, dtype=np.uint8)
                 common += np.minimum(often, word.count(char))
         return np.flatnonzero(common >= max(0, max(len(word), len(letters)) - limit))
@@ -723,14 +724,17 @@ class ArrayWords:
         up = np.full(letters.shape[1], (1 << size) - 1, np.uint64)
         down, diagonal, before = np.zeros_like(up), np.zeros_like(up), np.zeros_like(up)
         distances = np.full(len(up), size)
-        places: dict[str, int] = {}
+        places: dict[int, int] = {}
         for i, char in enumerate(word):
-            places[char] = places.get(char, 0) | 1 << i
-        for row in letters:
-            here = np.zeros_like(up)
-            for char, bits in places.items():
-                if ord(char) <= np.iinfo(letters.dtype).max:
-                    here[row == ord(char)] = bits
+            places[ord(char)] = places.get(ord(char), 0) | 1 << i
+        if letters.itemsize > 1:
+            known, codes = np.unique(letters, return_inverse=True)
+            codes = codes.reshape(letters.shape)
+        else:
+            known, codes = np.arange(256), letters
+        bits = np.array([places.get(code, 0) for code in known.tolist()], np.uint64)
+        for row in codes:
+            here = bits[row]
             swapped = ((~diagonal & here) << one) & before
             diagonal = (((here & up) + up) ^ up) | here | down | swapped
             right, left = down | ~(diagonal | up), diagonal & up

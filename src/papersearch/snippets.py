@@ -54,8 +54,14 @@ def _words(line: str, wanted: set[str]) -> Iterator[tuple[int, int]]:
     so the pieces between them are looked at one by one, and what a piece holds is remembered, for texts repeat words.
     """
     shadowed = line if line.isascii() else shadow(line)
+    firsts = {term.lstrip(STEM_MARK)[:1] for term in wanted}
     for match in _PIECE.finditer(shadowed):
         start, end = match.span()
+        plain = match.group().strip(_AROUND_WORDS)
+        if plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1):
+            # A plain word and its stem are all that it stands for, and both have its first letter.
+            if plain[0].lower() not in firsts:
+                continue
         before, after = shadowed[start - 1 : start] == CJK, shadowed[end : end + 1] == CJK
         piece = line[start:end]
         if before or after:
@@ -72,6 +78,7 @@ def _words(line: str, wanted: set[str]) -> Iterator[tuple[int, int]]:
                 yield start - before + first, start - before + last
 
 
+_AROUND_WORDS = ".,;:!?()"
 _PIECE = re.compile(rf"[^\s{CJK}]+")
 _held: dict[str, tuple[tuple[str, int, int], ...]] = {}
 """Piece → (term, start, end) of the terms in it."""
@@ -167,7 +174,11 @@ def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Exc
     begin = mark.end() if mark else len(line) - len(line.lstrip())
     end = len(line.rstrip())
     marks = [(s, e) for s, e in marks if s >= begin and e <= end]
-    cells = [2 if ord(c) > 0x2E7F else 1 for c in line] if (end - begin) * 2 > WIDTH else []
+    cells: Sequence[int] = ()
+    if (end - begin) * 2 > WIDTH:
+        cells = (
+            bytes(len(line)).replace(b"\0", b"\1") if line.isascii() else [2 if ord(c) > 0x2E7F else 1 for c in line]
+        )
     if sum(cells[begin:end]) > WIDTH:
         start, stop = _window(cells, marks, begin, end)
         start = next(
