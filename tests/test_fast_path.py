@@ -235,7 +235,7 @@ def test_the_best_for_a_bag_of_words_are_those_of_adding_everything_up(
     """Small numbers take the ways that large indexes take: champions, rows of bounds, words out of reach."""
     snapshot = written(bags(900, 3), tmp_path)
     check_bags(snapshot, 60, 4)
-    for name, value in [("COMMON", 12), ("CHAMPIONS", 8), ("FEW", 20), ("WHOLE", 15), ("ROW_SHARE", 90)]:
+    for name, value in [("COMMON", 12), ("CHAMPIONS", 8), ("FEW", 20), ("CLOSER", 2), ("ROW_SHARE", 90)]:
         monkeypatch.setattr(arrays, name, value)
     check_bags(snapshot, 150, 5)
     monkeypatch.setattr(arrays, "ROW_SHARE", 1)

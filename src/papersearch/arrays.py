@@ -32,16 +32,14 @@ COMMON = 512
 """Documents from which on a word is common enough for that."""
 FEW = 2048
 """Postings that are added up at once: finding out which of them cannot matter would take longer."""
-WHOLE = 1024
-"""Documents of a word up to which all of them are taken for a first look, instead of its champions."""
+CLOSER = 4
+"""With more candidates than so many for each document wanted, some are looked at to rule out others."""
 ROW_SHARE = 64
 """A word in more than this part of all documents has its bounds in a row, a number per document of the index."""
 STEPS = 255
 """Steps in which bounds count."""
 MOST = K1 + 1.0
 """What saturation() stays below."""
-MANY = 16
-"""Words in more than this part of all documents are put together row by row."""
 SLACK = 1e-9
 """Part of a score that rounding may take from a bound."""
 _DOC_SHIFT = 32
@@ -114,8 +112,7 @@ class Where:
     def keys_in(self, docs: Array) -> Array:
         """The places in some documents (ascending), ascending."""
         at = self.docs.searchsorted(docs)
-        at[at == len(self.docs)] = 0
-        rows = at[self.docs[at] == docs]
+        rows = at[self.docs.take(at, mode="clip") == docs]
         taken, counts = _runs(self.bounds, rows)
         return (np.repeat(self.docs[rows], counts) << _DOC_SHIFT) + self.positions[taken]
 
@@ -148,21 +145,23 @@ class Impacts:
         idf: the word's.
         best: the largest impact.
         champions: documents, ascending, in which a common word counts most; all documents of another.
+        rest: the largest impact in a document that is no champion.
         row: bounds of the impacts by document of the index, of a very common word: impact <= bound * MOST / STEPS.
             In 16 bits, in which those of several words are added up.
     """
 
-    __slots__ = ("best", "champions", "docs", "idf", "row", "values")
+    __slots__ = ("best", "champions", "docs", "idf", "rest", "row", "values")
 
     def __init__(self, column: Column, documents: int, size: int) -> None:
         self.docs, self.values = column.docs, column.values
         self.idf = idf(len(self.docs), documents)
         self.best = float(self.values.max())
-        self.champions = self.docs
+        self.champions, self.rest = self.docs, 0.0
         self.row: Array | None = None
         if len(self.docs) > COMMON:
-            best = np.argpartition(self.values, len(self.docs) - CHAMPIONS)[len(self.docs) - CHAMPIONS :]
-            self.champions = self.docs[np.sort(best)]
+            order = np.argpartition(self.values, len(self.docs) - CHAMPIONS)
+            self.champions = self.docs[np.sort(order[-CHAMPIONS:])]
+            self.rest = float(self.values[order[:-CHAMPIONS]].max())
         if len(self.docs) > max(COMMON, size // ROW_SHARE):
             row = np.zeros(size, np.uint16)
             row[self.docs] = np.minimum(np.ceil(self.values * (STEPS / MOST) * (1 + SLACK)), STEPS)
@@ -510,21 +509,25 @@ class ArrayColumns:
         bits = None if admitted is None else admitted.bits
         if every and len(words) > 1:
             docs = self._in_all(words, limit, bits)
+        elif sum(len(word.docs) for word in words) <= FEW:
+            column = self.summed([Column(word.docs, word.values * word.idf) for word in words])
+            return self.top(column if admitted is None else self.kept(column, admitted), limit)
         else:
             docs = self._in_any(words, limit, bits)
+        if not len(docs):
+            return []
         docs, scores = _best(docs, _added(words, docs), limit)
         return list(zip(docs.tolist(), scores.tolist(), strict=True))
 
     def _in_any(self, words: list[Impacts], limit: int, bits: Array | None) -> Array:
         """Documents, ascending, that hold the best ones for any of the words."""
-        if sum(len(word.docs) for word in words) <= FEW:
-            return _admitted(_ascending(np.concatenate([word.docs for word in words])), bits)
-        docs = [word.docs if len(word.docs) <= WHOLE else word.champions for word in words]
-        first = _admitted(_ascending(np.concatenate(docs)) if len(docs) > 1 else docs[0], bits)
+        first = _admitted(_all_of([word.champions for word in words]), bits)
         if len(first) < limit:
-            return _admitted(_ascending(np.concatenate([word.docs for word in words])), bits)
-        scores = _added(words, first)
-        least = float(np.partition(scores, len(scores) - limit)[len(scores) - limit]) * (1 - SLACK)
+            return _admitted(_all_of([word.docs for word in words]), bits)
+        least = _least(_added(words, first), limit)
+        if len(words) == 1:
+            word = words[0]
+            return first if least > word.rest * word.idf else _admitted(word.docs, bits)
         # A document that has none but the words of least weight stays below the limit-th best seen so far.
         out_of_reach = 0.0
         essential: list[Impacts] = []
@@ -533,62 +536,53 @@ class ArrayColumns:
                 out_of_reach += word.best * word.idf
             else:
                 essential.append(word)
-        if all(len(word.docs) <= WHOLE for word in essential):
+        if all(len(word.champions) == len(word.docs) for word in essential):
             return first
-        if len(words) == 1:
-            return _admitted(words[0].docs[words[0].values * words[0].idf >= least], bits)
-        return _admitted(self._bounded(essential, least - out_of_reach), bits)
+        docs, bounds = self._bounded(essential, least - out_of_reach)
+        if bits is not None:
+            held = bits[docs]
+            docs, bounds = docs[held], bounds[held]
+        if len(docs) > CLOSER * limit:
+            # The best by their bounds are nearly the best: they show how little the others may reach.
+            order = np.argpartition(bounds, len(docs) - 2 * limit)[len(docs) - 2 * limit :]
+            closer = _least(_added(words, docs[np.sort(order)]), limit)
+            if closer > least:
+                docs = docs[bounds >= (closer - out_of_reach) * (1 - SLACK)]
+        return docs
 
-    def _bounded(self, words: list[Impacts], least: float) -> Array:
-        """Documents, ascending, whose bounds for the words add up to no less. In whole steps, so that bounds of very
-        common words add up 16 bits at a time."""
-        total = sum(word.idf for word in words)
-        if len(words) > STEPS // 2:
-            return _ascending(np.concatenate([word.docs for word in words]))
-        per_idf = (65535 // STEPS - len(words)) / total
+    def _bounded(self, words: list[Impacts], least: float) -> tuple[Array, Array]:
+        """Documents, ascending, whose bounds for the words add up to no less, and these sums. They are added up in
+        whole steps, of such a size that the sum for very common words stays within 16 bits."""
+        per_idf = (65535 // STEPS - len(words)) / sum(word.idf for word in words)
+        rows = [word for word in words if word.row is not None]
+        if not rows or per_idf <= 0.0:
+            column = self.summed([Column(word.docs, word.values * word.idf) for word in words])
+            held = column.values >= least * (1 - SLACK)
+            return column.docs[held], column.values[held]
+        scale = per_idf * STEPS / MOST
         sums: Array | None = None
-        rest = []
+        for word in rows:
+            steps = word.row * np.uint16(np.ceil(word.idf * per_idf))
+            sums = steps if sums is None else np.add(sums, steps, out=sums)
+        assert sums is not None
         for word in words:
             if word.row is None:
-                rest.append(word)
-                continue
-            steps = np.uint16(np.ceil(word.idf * per_idf))
-            if sums is None:
-                sums = word.row * steps
-            else:
-                sums += word.row * steps
-        scale = per_idf * STEPS / MOST
-        if sums is None:
-            numbers = self._numbers()
-            docs = np.concatenate([word.docs for word in words])
-            for word in words:
-                numbers[word.docs] += word.values * word.idf
-            docs = _ascending(docs[numbers[docs] >= least * (1 - SLACK)])
-            for word in words:
-                numbers[word.docs] = 0.0
-            return docs
-        for word in rest:
-            sums[word.docs] += np.ceil(word.values * (word.idf * scale * (1 + SLACK))).astype(np.uint16)
-        return np.flatnonzero(sums >= max(1, int(least * scale * (1 - SLACK))))
+                sums[word.docs] += np.ceil(word.values * (word.idf * scale * (1 + SLACK))).astype(np.uint16)
+        docs = np.flatnonzero(sums >= max(1, int(least * scale * (1 - SLACK))))
+        return docs, sums[docs] / scale
 
     def _in_all(self, words: list[Impacts], limit: int, bits: Array | None) -> Array:
         """Documents, ascending, that hold the best ones of those that have all of the words."""
         rarest, *others = sorted(words, key=lambda word: len(word.docs))
+        docs, sums = rarest.docs, rarest.values
+        if bits is not None:
+            held = bits[docs]
+            docs, sums = docs[held], sums[held]
+        sums = sums * rarest.idf
         slack = 0.0
-        if rarest.row is not None and len(rarest.docs) > self._size // MANY:
-            held = rarest.row
-            for word in others:
-                if word.row is not None:
-                    held = np.minimum(held, word.row)
-            docs = np.flatnonzero(held > 0 if bits is None else (held > 0) & bits)
-            sums = rarest.row[docs] * (rarest.idf * MOST / STEPS)
-            slack += rarest.idf * MOST / STEPS
-        else:
-            docs, sums = rarest.docs, rarest.values * rarest.idf
-            if bits is not None:
-                held = bits[docs]
-                docs, sums = docs[held], sums[held]
         for word in others:
+            if not len(docs):
+                break
             if word.row is not None:
                 steps = word.row[docs]
                 held = steps > 0
@@ -596,13 +590,11 @@ class ArrayColumns:
                 slack += word.idf * MOST / STEPS
             else:
                 at = word.docs.searchsorted(docs)
-                at[at == len(word.docs)] = 0
-                held = word.docs[at] == docs
+                held = word.docs.take(at, mode="clip") == docs
                 docs, sums = docs[held], sums[held] + word.values[at[held]] * word.idf
-        if len(docs) > 4 * limit:
-            # A bound is at most one step per word too high.
-            least = float(np.partition(sums, len(sums) - limit)[len(sums) - limit]) - slack
-            docs = docs[sums >= least * (1 - SLACK) - SLACK]
+        if len(docs) > CLOSER * limit:
+            # A bound is at most one step for each word too high.
+            docs = docs[sums >= (_least(sums, limit) - slack) * (1 - SLACK) - SLACK]
         return docs
 
 
@@ -647,14 +639,26 @@ def _best(docs: Array, values: Array, limit: int) -> tuple[Array, Array]:
     return docs[order], values[order]
 
 
+def _least(scores: Array, limit: int) -> float:
+    """The limit-th largest score, or a little less."""
+    if len(scores) < limit:
+        return 0.0
+    return float(np.partition(scores, len(scores) - limit)[len(scores) - limit]) * (1 - SLACK)
+
+
 def _added(words: list[Impacts], docs: Array) -> Array:
     """Scores of documents (ascending): what each of the words adds."""
     scores = np.zeros(len(docs))
     for word in words:
         at = word.docs.searchsorted(docs)
-        at[at == len(word.docs)] = 0
-        scores += np.where(word.docs[at] == docs, word.values[at] * word.idf, 0.0)
+        held = word.docs.take(at, mode="clip") == docs
+        scores += word.values.take(at, mode="clip") * word.idf * held
     return scores
+
+
+def _all_of(lists: list[Array]) -> Array:
+    """The documents of all lists, ascending."""
+    return _ascending(np.concatenate(lists)) if len(lists) > 1 else lists[0]
 
 
 def _admitted(docs: Array, bits: Array | None) -> Array:

@@ -58,10 +58,10 @@ def _words(line: str, wanted: set[str]) -> Iterator[tuple[int, int]]:
     for match in _PIECE.finditer(shadowed):
         start, end = match.span()
         plain = match.group().strip(_AROUND_WORDS)
-        if plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1):
-            # A plain word and its stem are all that it stands for, and both have its first letter.
-            if plain[0].lower() not in firsts:
-                continue
+        # A plain word and its stem are all that it stands for, and both have its first letter.
+        is_plain = plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1)
+        if is_plain and plain[0].lower() not in firsts:
+            continue
         before, after = shadowed[start - 1 : start] == CJK, shadowed[end : end + 1] == CJK
         piece = line[start:end]
         if before or after:
