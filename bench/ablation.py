@@ -28,6 +28,7 @@ from papersearch import api, glossary, ideas, occurrences, open_index, scoring, 
 from papersearch.analysis import normalize, tokens
 from papersearch.evaluation import Evaluation, JudgedQuery, evaluate, read_queries
 from papersearch.fields import FIELDS, TABLE, TEXT
+from papersearch.glossary.dictionary import Dictionary
 from papersearch.index import documents
 from papersearch.judging import run_queries
 from plots import bars
@@ -108,6 +109,7 @@ MECHANISMS = (
         "no other names, in either language",
         _at(lambda _: glossary.Glossary(()), "shipped_in", api, glossary),
     ),
+    Row("dictionary", "Chinese that the glossary lacks is not translated", _at(_none, "meanings", Dictionary)),
     Row(
         "character pairs",
         "Chinese is found by words of the dictionary alone",
@@ -164,6 +166,7 @@ CONSTANTS = (
     *_values("JOIN_FACTOR", (0.7, 0.9, 1.0), ideas),
     *_values("INITIALS_FACTOR", (0.6, 0.8, 1.0), ideas),
     *_values("GRAM_FACTOR", (0.5, 0.7, 0.9), ideas),
+    *_values("DICTIONARY_FACTOR", (0.3, 0.45, 0.6, 0.8), ideas),
     *_values("GLOSSARY_FACTOR", (0.6, 0.8, 1.0), ideas),
     *_values("AMBIGUOUS_FACTOR", (0.2, 0.4, 0.8), ideas),
     *_values("CORRECTION_FACTOR", (0.5, 0.7, 1.0), ideas),

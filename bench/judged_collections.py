@@ -5,7 +5,8 @@ python bench/judged_collections.py FOLDER [--only scifact] [--sample 100] [--mis
 FOLDER holds a folder per collection: corpus.jsonl (id, title, text), queries.jsonl (id, text), qrels.tsv (query-id,
 corpus-id, score). Collections that are not there are passed over. bm25s runs as its README shows it: Lucene's formula,
 its own English stop words and PyStemmer's English stemmer, the one that we use. Needs the `bench` extra for the peer;
-without it only our figures are printed. `--without` switches a mechanism off (bench/ablation.py names them).
+without it only our figures are printed. CC-CEDICT is used where the `dictionary` extra is installed. `--without`
+switches a mechanism off (bench/ablation.py names them).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ablation import MECHANISMS, patched
 from papersearch import glossary
 from papersearch.analysis.words import jieba_words
 from papersearch.evaluation import JudgedQuery, evaluate, measure
+from papersearch.glossary.cedict import compile_dictionary
+from papersearch.glossary.dictionary import dictionary_in
 from papersearch.index.documents import to_document
 from papersearch.index.reader import open_snapshot
 from papersearch.index.writer import IndexWriter
@@ -83,12 +86,15 @@ def build(documents: Sequence[Text], folder: str) -> None:
             paper = Paper(document.id, document.title, document.id, 1, 1, sections=sections)
             writer.add(to_document(paper, jieba_words))
         writer.commit({})
+    compile_dictionary(folder)
 
 
 def our_search(folder: str) -> Searching:
     """Search in an index folder; ties go by the order of the documents."""
     snapshot = open_snapshot(folder)
-    searcher = IndexSearcher(snapshot, lambda doc: (doc,), lambda: glossary.shipped_in(folder))
+    dictionary = dictionary_in(folder)
+    names = glossary.Combined([glossary.shipped_in(folder), *([dictionary] if dictionary else [])])
+    searcher = IndexSearcher(snapshot, lambda doc: (doc,), lambda: names)
 
     def search(text: str) -> list[str]:
         answer = searcher.search(Request(parse_query(text), limit=DEPTH))

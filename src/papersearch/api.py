@@ -17,7 +17,8 @@ from papersearch.errors import (
     UsageError,
 )
 from papersearch.fields import FACETS, FIELDS
-from papersearch.glossary import Lookup, shipped_in
+from papersearch.glossary import Combined, Lookup, shipped_in
+from papersearch.glossary.dictionary import dictionary_in
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.update import absolute, identity, stale_files
 from papersearch.paper import Paper
@@ -65,12 +66,15 @@ class _Generation:
     def glossary(self) -> Lookup:
         """Opened when the first query has words."""
         if self._glossary is None:
-            self._glossary = shipped_in(self.snapshot.folder)
+            parts = [shipped_in(self.snapshot.folder)]
             if rows := self.snapshot.meta.get("groups"):
                 from papersearch.glossary import Glossary
-                from papersearch.glossary.terms import Combined, groups_of
+                from papersearch.glossary.terms import groups_of
 
-                self._glossary = Combined([Glossary(groups_of(rows)), self._glossary])
+                parts.insert(0, Glossary(groups_of(rows)))
+            if dictionary := dictionary_in(self.snapshot.folder):
+                parts.append(dictionary)
+            self._glossary = Combined(parts) if len(parts) > 1 else parts[0]
         return self._glossary
 
     def order_of(self, doc: int) -> tuple[object, ...]:

@@ -30,6 +30,8 @@ GRAM_FACTOR = 0.7
 """A run of characters that is no word of the index: words outrank characters."""
 GLOSSARY_FACTOR = 0.8
 """Another name of the idea, in either language."""
+DICTIONARY_FACTOR = 0.6
+"""What a general dictionary says that the word means, where the glossary does not know it."""
 AMBIGUOUS_FACTOR = 0.4
 """Another name where either name also stands for something else."""
 CORRECTION_FACTOR = 0.7
@@ -204,7 +206,11 @@ class _Finder:
         self.pieces: list[_Piece] = []
 
     def is_word(self, word: str) -> bool:
-        return word in STOP_WORDS or self.knows(word) or (1 < len(word) <= LONGEST_CUT and word in self.glossary)
+        if word in STOP_WORDS or self.knows(word):
+            return True
+        if len(word) < 2:
+            return False
+        return (len(word) <= LONGEST_CUT and word in self.glossary) or bool(self.meant(word))
 
     def find(self, text: str) -> Ideas:
         found = self.found
@@ -387,7 +393,8 @@ class _Finder:
         """What the glossary calls it besides, the sure names before the ambiguous ones."""
         sure: list[Form] = []
         doubtful: list[Form] = []
-        for sense in self.glossary.senses(" ".join(atoms), spelling):
+        senses = self.glossary.senses(" ".join(atoms), spelling)
+        for sense in senses:
             for name in sense.others:
                 if name.ambiguous and len(name.text) < SHORTEST_AMBIGUOUS:
                     continue
@@ -397,7 +404,14 @@ class _Finder:
             groups.append(Group(tuple(dict.fromkeys(sure)), GLOSSARY_FACTOR))
         if doubtful:
             groups.append(Group(tuple(dict.fromkeys(doubtful)), AMBIGUOUS_FACTOR))
+        if not senses and len(atoms) == 1 and (meant := self.meant(atoms[0])):
+            groups.append(Group(meant, DICTIONARY_FACTOR))
         return groups
+
+    def meant(self, word: str) -> tuple[Form, ...]:
+        """What a general dictionary gives for a word, as far as the index has it."""
+        meanings = [meaning for meaning in self.glossary.meanings(word) if meaning not in STOP_WORDS]
+        return tuple(dict.fromkeys(form for meaning in meanings for form in name_forms(meaning, self.knows)))
 
     def translate(self) -> None:
         """Spans of several words that the glossary has as one idea; of overlapping ones the longest is the concept."""

@@ -79,6 +79,10 @@ class Glossary:
         """The ideas that a form may name; `key` is the form's atoms joined by blanks, `spelling` its words so."""
         return senses_of((self._groups[number] for number in self._by_key.get(key, ())), key, spelling)
 
+    def meanings(self, word: str) -> list[str]:
+        """What a general dictionary makes of a word: a glossary is none."""
+        return []
+
 
 def parse_groups(lines: Iterable[str]) -> Iterator[tuple[Name, ...]]:
     """Groups of a glossary file; comments and blank lines are passed over."""
@@ -115,6 +119,26 @@ class Lookup(Protocol):
     def __contains__(self, key: object) -> bool: ...
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]: ...
+
+    def meanings(self, word: str) -> list[str]: ...
+
+
+class Combined:
+    """Look-ups one after the other: the user's own terms, the package's glossary, a general dictionary."""
+
+    def __init__(self, parts: Iterable[Lookup]) -> None:
+        self.parts = tuple(parts)
+
+    def __contains__(self, key: object) -> bool:
+        return any(key in part for part in self.parts)
+
+    def senses(self, key: str, spelling: str = "") -> list[Sense]:
+        """The senses of all parts."""
+        return [sense for part in self.parts for sense in part.senses(key, spelling)]
+
+    def meanings(self, word: str) -> list[str]:
+        """The meanings of all parts."""
+        return [meaning for part in self.parts for meaning in part.meanings(word)]
 
 
 _shipped: Lookup | None = None

@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Sense, key_atoms, parse_groups, senses_of
 from papersearch.index.flatfile import FlatFile, FlatWriter, narrow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FILE_NAME = "glossary.bin"
 SEPARATOR = "\0"
@@ -30,34 +34,54 @@ def compile_glossary(path: str, groups: Iterable[tuple[Name, ...]], signature: s
                 numbers.append(number)
     keys = sorted(by_key)
     lines = [SEPARATOR.join(n.text + (AMBIGUOUS if n.ambiguous else "") for n in group).encode() for group in rows]
+    starts = array("Q", [0])
+    numbers_of: list[int] = []
+    for key in keys:
+        numbers_of += by_key[key]
+        starts.append(len(numbers_of))
+    with writing(path) as writer:
+        put_strings(writer, "keys", keys)
+        writer.put("ids", narrow(numbers_of))
+        writer.put("ids.at", narrow(starts))
+        put_strings(writer, "groups", lines)
+        writer.put("signature", signature.encode())
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[FlatWriter]:
+    """A writer whose file takes the place of `path` when all is written, and is gone if that fails."""
     temporary = f"{path}.{os.getpid()}.tmp"
     writer = FlatWriter(temporary)
     try:
-        _put_strings(writer, "keys", keys)
-        starts = array("Q", [0])
-        numbers_of: list[int] = []
-        for key in keys:
-            numbers_of += by_key[key]
-            starts.append(len(numbers_of))
-        writer.put("ids", narrow(numbers_of))
-        writer.put("ids.at", narrow(starts))
-        _put_strings(writer, "groups", lines)
-        writer.put("signature", signature.encode())
+        yield writer
         writer.close()
         os.replace(temporary, path)
     except BaseException:
-        writer.discard()
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            writer.discard()
         raise
 
 
-def _put_strings(writer: FlatWriter, name: str, values: list[bytes]) -> None:
+def put_strings(writer: FlatWriter, name: str, values: list[bytes]) -> None:
+    """Write strings as two sections: their bytes, and where each begins, with the end of the last."""
     offsets = array("Q", [0])
     for value in values:
         offsets.append(offsets[-1] + len(value))
     writer.put(name, b"".join(values))
     writer.put(name + ".at", narrow(offsets))
+
+
+def find_string(values: memoryview[Any], at: memoryview[Any], wanted: str) -> int:
+    """Number of a string among sorted ones written by put_strings(), -1 if it is not there."""
+    raw = wanted.encode("utf-8", "replace")
+    low, high = 0, len(at) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if bytes(values[at[middle] : at[middle + 1]]) < raw:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(at) - 1 and bytes(values[at[low] : at[low + 1]]) == raw else -1
 
 
 class CompiledGlossary:
@@ -74,29 +98,20 @@ class CompiledGlossary:
         if len(self._key_at) != len(self._id_at) or not len(self._key_at) or not len(self._group_at):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
 
-    def _find(self, key: str) -> int:
-        """Number of the key, -1 if there is none."""
-        wanted = key.encode("utf-8", "replace")
-        low, high = 0, len(self._key_at) - 1
-        keys, at = self._keys, self._key_at
-        while low < high:
-            middle = (low + high) // 2
-            if bytes(keys[at[middle] : at[middle + 1]]) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < len(at) - 1 and bytes(keys[at[low] : at[low + 1]]) == wanted else -1
-
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._find(key) >= 0
+        return isinstance(key, str) and find_string(self._keys, self._key_at, key) >= 0
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]:
         """As Glossary.senses()."""
-        number = self._find(key)
+        number = find_string(self._keys, self._key_at, key)
         if number < 0:
             return []
         numbers = self._ids[self._id_at[number] : self._id_at[number + 1]]
         return senses_of([self._group(group) for group in numbers], key, spelling)
+
+    def meanings(self, word: str) -> list[str]:
+        """None: see Glossary.meanings()."""
+        return []
 
     def _group(self, number: int) -> tuple[Name, ...]:
         if number >= len(self._group_at) - 1:

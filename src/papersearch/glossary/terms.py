@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from papersearch.glossary import AMBIGUOUS, Lookup, Name, Sense, key_atoms, parse_groups
+from papersearch.glossary import AMBIGUOUS, Name, key_atoms, parse_groups
 
 LONGEST_FORM = 64
 MOST_LINES = 20_000
@@ -58,20 +58,6 @@ def _problem(forms: Sequence[str]) -> str:
     if len({" ".join(key_atoms(form)) for form in forms}) < len(forms):
         return "a form stands twice"
     return ""
-
-
-class Combined:
-    """Glossaries looked up one after the other: the user's own before the package's."""
-
-    def __init__(self, parts: Iterable[Lookup]) -> None:
-        self.parts = tuple(parts)
-
-    def __contains__(self, key: object) -> bool:
-        return any(key in part for part in self.parts)
-
-    def senses(self, key: str, spelling: str = "") -> list[Sense]:
-        """The senses of all parts."""
-        return [sense for part in self.parts for sense in part.senses(key, spelling)]
 
 
 def groups_of(rows: Iterable[Sequence[str]]) -> list[tuple[Name, ...]]:

@@ -138,8 +138,10 @@ def update(
                 changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
         break
     from papersearch.glossary import shipped_in
+    from papersearch.glossary.cedict import compile_dictionary
 
     shipped_in(folder, anew=rebuild)  # compiled now, so that no search has to
+    compile_dictionary(folder, anew=rebuild)
     return _timed(changes, started)
 
 

