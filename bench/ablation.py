@@ -179,7 +179,7 @@ CONSTANTS = (
     *_values("BELOW_SHARE", (0.15, 0.3, 0.45), search),
     *_values("FULL_SHARE_IDEAS", (2, 3, 4), search),
     *_values("VERBOSE_IDEAS", (3, 4, 6), search),
-    *_values("VERBOSE_UNKNOWN", (0.1, 0.3, 1.0), search),
+    *_values("VERBOSE_UNKNOWN", (0.1, 0.15, 0.3, 1.0), search),
 )
 
 

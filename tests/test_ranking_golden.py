@@ -1,6 +1,6 @@
 """Ranking is a tested output: the figures of the judged queries over the shipped digest are committed.
 
-A change of ranking shows as a diff of tests/eval/expected.txt (written with --update-golden), to be reviewed.
+A change of ranking shows as a diff of the tables in tests/eval (written with --update-golden), to be reviewed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from papersearch import open_index
 from papersearch.evaluation import evaluate, measure, read_queries, table
 from papersearch.judging import run_queries
 
-QUERIES = REPOSITORY / "tests" / "eval" / "queries.jsonl"
-EXPECTED = REPOSITORY / "tests" / "eval" / "expected.txt"
+EVAL = REPOSITORY / "tests" / "eval"
+TABLES = {"queries.jsonl": "expected.txt", "questions.jsonl": "expected_questions.txt"}
+"""Judged queries → their figures."""
 
 
-def figures() -> str:
+def figures(name: str) -> str:
     """The table by class, then each query that is not ranked ideally."""
-    queries = read_queries(QUERIES)
+    queries = read_queries(EVAL / name)
     with open_index(SHIPPED, index_of(SHIPPED), refresh=False) as index:
         run, partial = run_queries(index, queries)
     lines = [table(evaluate(queries, run, partial)), ""]
@@ -30,17 +31,19 @@ def figures() -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_ranking_is_as_it_was_reviewed(request: pytest.FixtureRequest) -> None:
-    got = figures()
+@pytest.mark.parametrize("name", TABLES)
+def test_ranking_is_as_it_was_reviewed(name: str, request: pytest.FixtureRequest) -> None:
+    expected = EVAL / TABLES[name]
+    got = figures(name)
     if request.config.getoption("--update-golden"):
-        EXPECTED.write_text(got, encoding="utf-8")
-    assert EXPECTED.is_file(), f"{EXPECTED.name} is missing; write it with --update-golden"
-    assert got == EXPECTED.read_text(encoding="utf-8")
+        expected.write_text(got, encoding="utf-8")
+    assert expected.is_file(), f"{expected.name} is missing; write it with --update-golden"
+    assert got == expected.read_text(encoding="utf-8")
 
 
 def test_judgements_name_papers_that_are_there() -> None:
     titles = {paper.title for paper in read(SHIPPED).papers}
-    queries = read_queries(QUERIES)
+    queries = [query for name in TABLES for query in read_queries(EVAL / name)]
     assert {name for query in queries for name in query.grades} <= titles
     ids = [query.id for query in queries]
     assert len(set(ids)) == len(ids)

@@ -75,7 +75,9 @@ def evaluation(digest: Index) -> Evaluation:
     return evaluate(queries(), run, partial)
 
 
-NOT_REACHED = {"nl_question": "four queries, one of them at .53: three of its words are in no paper"}
+NOT_REACHED = {
+    "nl_question": ".874: four queries, one of them at .53, of whose words three are in no paper and the rest fits four papers alike"
+}
 """Class → why it is below its floor. Strict: whoever lifts it strikes it from here."""
 
 

@@ -59,7 +59,7 @@ SIMILAR_TERMS = 30
 """Words of a paper by which papers like it are looked for: those of the highest tf-idf."""
 VERBOSE_IDEAS = 4
 """From so many ideas on, a query describes: words that are found nowhere count less."""
-VERBOSE_UNKNOWN = 0.3
+VERBOSE_UNKNOWN = 0.15
 ARRAY_DOCUMENTS = 500
 """Documents from which on a process that searches more than once is quicker with arrays."""
 REMEMBERED_WORDS = 1 << 16
