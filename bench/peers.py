@@ -18,103 +18,36 @@ queries; filters are applied for them.
 from __future__ import annotations
 
 import argparse
-import logging
 import re
-import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import stock
 from papersearch import Index, open_index
 from papersearch.evaluation import DEPTH, Evaluation, JudgedQuery, evaluate, read_queries
 from papersearch.judging import run_queries
 from papersearch.paper import Paper
 from plots import bars
+from stock import TITLE_BOOST, Numbers, Text, text_of
 from timing import table
 
 ROOT = Path(__file__).resolve().parents[1]
-TITLE_BOOST = 3.0
-
-Searching = Callable[[str], list[int]]
-"""Query text → numbers of all papers that match, best first."""
 
 
-class Text(NamedTuple):
-    """What the peers index of a paper."""
-
-    title: str
-    category: str
-    note: str
-
-
-def text_of(paper: Paper) -> Text:
-    """A paper as three texts."""
-    note = "\n".join([*paper.aliases, *paper.context, *(section.text for section in paper.sections)])
-    return Text(paper.title, paper.category or "", note)
-
-
-def whoosh_jieba(texts: Sequence[Text], folder: Path) -> Searching:
+def whoosh_jieba(texts: Sequence[Text], folder: Path) -> Numbers:
     """Whoosh with jieba's analyzer."""
-    import jieba
-    from jieba.analyse import ChineseAnalyzer
-    from whoosh import index
-    from whoosh.fields import NUMERIC, TEXT, Schema
-    from whoosh.qparser import MultifieldParser, OrGroup
-
-    jieba.setLogLevel(logging.ERROR)
-    analyzer = ChineseAnalyzer()
-    schema = Schema(
-        number=NUMERIC(stored=True),
-        title=TEXT(analyzer=analyzer, field_boost=TITLE_BOOST),
-        category=TEXT(analyzer=analyzer),
-        note=TEXT(analyzer=analyzer),
-    )
-    found = index.create_in(folder, schema)
-    writer = found.writer()
-    for number, text in enumerate(texts):
-        writer.add_document(number=number, **text._asdict())
-    writer.commit()
-    searcher = found.searcher()
-    parser = MultifieldParser(list(Text._fields), schema, group=OrGroup)
-
-    def search(query: str) -> list[int]:
-        return [hit["number"] for hit in searcher.search(parser.parse(query), limit=None)]
-
-    return search
+    stock.build_whoosh(folder, ((text, None) for text in texts))
+    return stock.whoosh_numbers(folder, any_word=True)
 
 
-def fts5_trigram(texts: Sequence[Text], folder: Path) -> Searching:
+def fts5_trigram(texts: Sequence[Text], folder: Path) -> Numbers:
     """SQLite's full-text search."""
-    database = sqlite3.connect(folder / "texts.db")
-    database.execute("CREATE VIRTUAL TABLE texts USING fts5(title, category, note, tokenize='trigram')")
-    database.executemany("INSERT INTO texts(rowid, title, category, note) VALUES (?, ?, ?, ?)", list(_numbered(texts)))
-
-    def search(query: str) -> list[int]:
-        words = query.split()
-        ranked: list[int] = []
-        if long := [word for word in words if len(word) >= 3]:
-            phrases = " OR ".join('"' + word.replace('"', '""') + '"' for word in long)
-            rows = database.execute(
-                f"SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY bm25(texts, {TITLE_BOOST}, 1, 1)", (phrases,)
-            )
-            ranked += [number for (number,) in rows]
-        for word in words:
-            if len(word) < 3:
-                rows = database.execute(
-                    "SELECT rowid FROM texts WHERE title LIKE ?1 OR category LIKE ?1 OR note LIKE ?1", (f"%{word}%",)
-                )
-                ranked += [number for (number,) in rows]
-        return list(dict.fromkeys(ranked))
-
-    return search
+    stock.build_fts5_trigram(folder, ((text, None) for text in texts))
+    return stock.fts5_trigram_numbers(folder)
 
 
-def _numbered(texts: Sequence[Text]) -> list[tuple[int, str, str, str]]:
-    return [(number, *text) for number, text in enumerate(texts)]
-
-
-def character_grams(texts: Sequence[Text], folder: Path) -> Searching:
+def character_grams(texts: Sequence[Text], folder: Path) -> Numbers:
     """BM25 over pairs and triples of characters; a title counts as often as its boost."""
     import bm25s  # type: ignore[import-untyped]
 
@@ -137,7 +70,7 @@ def _grams(text: str) -> list[str]:
     return [word[i : i + n] for word in words for n in (2, 3) for i in range(len(word) - n + 1)]
 
 
-PEERS: dict[str, Callable[[Sequence[Text], Path], Searching]] = {
+PEERS: dict[str, Callable[[Sequence[Text], Path], Numbers]] = {
     "whoosh + jieba": whoosh_jieba,
     "fts5 trigram": fts5_trigram,
     "2- and 3-grams": character_grams,
@@ -145,7 +78,7 @@ PEERS: dict[str, Callable[[Sequence[Text], Path], Searching]] = {
 
 
 def run_peer(
-    search: Searching, index: Index, papers: Sequence[Paper], queries: Sequence[JudgedQuery]
+    search: Numbers, index: Index, papers: Sequence[Paper], queries: Sequence[JudgedQuery]
 ) -> dict[str, list[str]]:
     """Query id → ranked titles, of the papers that the filters admit; all of them where a query has no words."""
     run: dict[str, list[str]] = {}

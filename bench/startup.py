@@ -15,29 +15,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import stock
 from papersearch.glossary.compiled import FILE_NAME as COMPILED_GLOSSARY
-from timing import interleaved, python, ratios, table
+from timing import SEARCH, interleaved, python, ratios, size_of, table
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 BAR = 1.5
 OURS, CLICK, STOCK = "papersearch search", "import click", "Whoosh + jieba, stock"
-
-SEARCH = "from papersearch.__main__ import main; main()"
-"""What the installed script does."""
-
-PEER = """
-import sys
-from whoosh.index import open_dir
-from whoosh.qparser import MultifieldParser
-from jieba.analyse import ChineseAnalyzer
-index = open_dir(sys.argv[1])
-with index.searcher() as searcher:
-    hits = searcher.search(MultifieldParser(["title", "notes"], index.schema).parse(sys.argv[2]), limit=10)
-    assert len(hits), "the peer found nothing"
-    for hit in hits:
-        print(hit["path"], hit["title"], hit.highlights("notes"))
-"""
-
 
 THROUGH_WHOOSH = """
 import sys
@@ -50,32 +34,6 @@ with whoosh_index(sys.argv[1]).searcher() as searcher:
 """One term, looked up by Whoosh in our own files: what reading them without Whoosh saves."""
 
 
-def build_peer(folder: Path) -> None:
-    """The same papers in an index as the documentation of Whoosh and jieba would have it."""
-    import jieba
-    from jieba.analyse import ChineseAnalyzer
-    from whoosh.fields import ID, TEXT, Schema
-    from whoosh.index import create_in
-
-    from papersearch.digest import read_corpus
-
-    jieba.setLogLevel("ERROR")
-    analyzer = ChineseAnalyzer()
-    schema = Schema(path=ID(stored=True), title=TEXT(analyzer, stored=True), notes=TEXT(analyzer, stored=True))
-    folder.mkdir()
-    writer = create_in(str(folder), schema).writer()
-    corpus, _ = read_corpus([CORPUS])
-    for paper in corpus.papers:
-        notes = "\n".join(section.text for section in paper.sections)
-        writer.add_document(path=f"{paper.path}:{paper.line}", title=paper.title, notes=notes)
-    writer.commit()
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=21)
@@ -83,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         ours, peer = Path(scratch, "ours"), Path(scratch, "peer")
-        build_peer(peer)
+        stock.build(stock.WHOOSH_NAME, CORPUS, peer)
         places = ["--corpus", str(CORPUS), "--index", str(ours)]
         medians = interleaved(
             {
@@ -92,7 +50,7 @@ def main() -> None:
                 OURS: python(SEARCH, "search", options.query, *places),
                 "import whoosh.index": python("import whoosh.index"),
                 "one term of our index, through Whoosh": python(THROUGH_WHOOSH, str(ours), options.query[:2]),
-                STOCK: python(PEER, str(peer), options.query),
+                STOCK: python(stock.SCRIPTS[stock.WHOOSH_NAME].code, str(peer), options.query),
             },
             options.rounds,
         )
