@@ -24,6 +24,7 @@ types: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/speed.py
 	$(BIN)/python bench/dictionary.py
 	$(BIN)/python bench/relevance.py corpus tests/eval/queries.jsonl
 	$(BIN)/python bench/peers.py

@@ -36,44 +36,8 @@ PER_FILE = 100
 NOTE_CHARACTERS = (5.9, 0.6)
 """Logarithm of the typical length of a paper's notes, and its spread: some 365 characters, rarely beyond 1,500."""
 
-VENUES = [
-    "arXiv",
-    "NeurIPS",
-    "ICML",
-    "ICLR",
-    "KDD",
-    "SIGIR",
-    "WWW",
-    "ACL",
-    "EMNLP",
-    "CVPR",
-    "ICCV",
-    "ECCV",
-    "AAAI",
-    "CIKM",
-    "WSDM",
-    "RecSys",
-    "OSDI",
-    "VLDB",
-    "SIGMOD",
-]
-ORGS = [
-    "Google",
-    "Meta",
-    "Microsoft",
-    "Alibaba",
-    "Tencent",
-    "Baidu",
-    "Huawei",
-    "Tsinghua",
-    "PKU",
-    "Stanford",
-    "CMU",
-    "MIT",
-    "Nvidia",
-    "ByteDance",
-    "ZJU",
-]
+VENUES = "arXiv NeurIPS ICML ICLR KDD SIGIR WWW ACL EMNLP CVPR ICCV ECCV AAAI CIKM WSDM OSDI VLDB SIGMOD".split()  # noqa: SIM905
+ORGS = "Google Meta Microsoft Alibaba Tencent Baidu Huawei Tsinghua PKU Stanford CMU MIT Nvidia ByteDance ZJU".split()  # noqa: SIM905
 CATEGORIES = (
     "检索",
     "推荐系统",
@@ -86,33 +50,7 @@ CATEGORIES = (
     "语音",
     "图学习",
 )
-SYLLABLES = [
-    "ba",
-    "ce",
-    "di",
-    "fo",
-    "gu",
-    "ha",
-    "je",
-    "ki",
-    "lo",
-    "mu",
-    "na",
-    "pe",
-    "qui",
-    "ro",
-    "su",
-    "ta",
-    "ve",
-    "wi",
-    "xo",
-    "yu",
-    "zen",
-    "tor",
-    "lin",
-    "dar",
-    "vex",
-]
+SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu zen tor lin dar vex".split()  # noqa: SIM905
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9-]+|[\u4e00-\u9fd5]+")
 _HAN = re.compile(r"[\u4e00-\u9fd5]{2,4}\Z")

@@ -31,3 +31,43 @@ def bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[float]
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
+
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+"""Okabe and Ito's colours, which look different to everybody; the markers differ as well."""
+MARKERS = "osD^vPX*"
+
+
+def lines(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], label: str) -> None:
+    """Draw panels side by side (.svg or .png), both axes logarithmic, a line for each series of (x, y); a series looks
+    the same in every panel."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "papersearch"
+    from matplotlib import pyplot
+
+    drawn = list(dict.fromkeys(name for series in panels.values() for name, points in series.items() if points))
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(4.2 * len(panels), 4.2), layout="constrained", squeeze=False
+    )
+    handles = {}
+    for at, (title, series) in zip(axes[0], panels.items(), strict=True):
+        for name, points in series.items():
+            if points:
+                number = drawn.index(name)
+                style = "-" if number < len(PALETTE) else "--"
+                (handles[name],) = at.loglog(
+                    *zip(*sorted(points), strict=True),
+                    style + MARKERS[number % len(MARKERS)],
+                    color=PALETTE[number % len(PALETTE)],
+                    linewidth=2.2 if number == 0 else 1.2,
+                    markersize=5,
+                )
+        at.set_title(title, fontsize=9)
+        at.set_xlabel(label)
+        at.grid(True, which="major", linewidth=0.4, alpha=0.6)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)

@@ -142,6 +142,7 @@ def whoosh_page(folder: Path, *, any_word: bool) -> Callable[[str], int]:
     from whoosh.index import open_dir
     from whoosh.qparser import AndGroup, MultifieldParser, OrGroup
 
+    _jieba().initialize()
     found = open_dir(folder)
     searcher = found.searcher()
     parser = MultifieldParser(list(FIELDS), found.schema, group=OrGroup if any_word else AndGroup)
@@ -304,7 +305,7 @@ def _open_tantivy(folder: Path) -> tuple[Edit, Numbers]:
     writer = index.writer(heap_size=64_000_000, num_threads=1)
 
     def edit(number: int, text: Text) -> None:
-        writer.delete_documents("number", number)
+        writer.delete_documents_by_term("number", number)
         writer.add_document(_tantivy_document(number, text))
         writer.commit()
         index.reload()
