@@ -51,14 +51,16 @@ SEED = 11
 SLIP = "papersearch, a slip"
 BUDGET_S = 60.0
 """No further round of a measure begins after so long."""
-LEAST_ROUNDS = 3
+WARM_ROUNDS = 3
+EDIT_ROUNDS = 3
+"""Fewest rounds of edits, whatever they take; the first does not count."""
 BUILDS = 3
 """Most rounds of builds."""
 PATIENCE = 10_000
 """Up to so many papers are indexed with the slow ones."""
 SLOW = (stock.WHOOSH_NAME, "Xapian n-grams")
 COLD_QUERIES = 4
-WARM_QUERIES, TYPED_QUERIES = 60, 25
+WARM_QUERIES, TYPED_QUERIES = 60, 12
 """Queries of each kind."""
 UNCOUNTED = 30
 """Queries that are asked first, for pages of the index and compiled code to be there."""
@@ -150,11 +152,11 @@ def built(name: str, digest: Digest) -> Path:
     return folder
 
 
-def rounds_within(most: int, budget_s: float = BUDGET_S) -> Iterator[int]:
+def rounds_within(most: int, least: int = 1) -> Iterator[int]:
     """Numbers of rounds: so many, or as many as the time allows."""
-    end = time.monotonic() + budget_s
+    end = time.monotonic() + BUDGET_S
     for number in range(most):
-        if number >= LEAST_ROUNDS and time.monotonic() > end:
+        if number >= least and time.monotonic() > end:
             return
         yield number
 
@@ -286,7 +288,7 @@ def measure_typed(digest: Digest, rounds: int, figures: Figures) -> None:
     ours = built(OURS, digest)
     folder = built(stock.WHOOSH_NAME, digest) if stock.WHOOSH_NAME in scripts(digest) else None
     taken: dict[str, list[list[float]]] = {}
-    for number in rounds_within(rounds, BUDGET_S / 2):
+    for number in rounds_within(rounds):
         say(f"{digest.name}: typed, round {number + 1}")
         with open_index(digest.corpus, ours, refresh=False) as index:
             asked: dict[str, Callable[[str], object]] = {OURS: index.search}
@@ -334,7 +336,7 @@ def measure_edit(digest: Digest, rounds: int, figures: Figures) -> None:
             open_index(one, scratch / "of-one") as of_one,
         ):
             ours = {OURS: (many, of_many), ONE_FILE: (one, of_one)}
-            for turn in rounds_within(1 + rounds):
+            for turn in rounds_within(1 + rounds, EDIT_ROUNDS):
                 say(f"{digest.name}: edit, round {turn + 1}")
                 word, number = f"zzedit{'abcdefghijklmnopqrstuvwxyz'[turn % 26] * 3}", turn * 7919 % digest.papers
                 text = sample[number % len(sample)]
@@ -421,15 +423,14 @@ def merged(paths: Sequence[Path]) -> Figures:
     return figures
 
 
-def measure(options: argparse.Namespace, cache: Path) -> Figures:
-    """Everything that was asked for. Left out is what is not at hand, with a line each."""
-    figures: Figures = {}
+def measure(options: argparse.Namespace, cache: Path, figures: Figures) -> Iterator[None]:
+    """Everything that was asked for, a measure at a time. Left out is what is not at hand, with a line each."""
     for name in [*stock.SCRIPTS, *bags.NEEDS]:
         lacking = stock.SCRIPTS[name].missing() if name in stock.SCRIPTS else bags.missing(name)
         if lacking:
             say(f"{name}: left out, {lacking} is not installed")
     if "cold" in options.only:
-        measure_cold(Digest(SHIPPED, digests.CORPUS, cache / SHIPPED), options.rounds, figures)
+        yield measure_cold(Digest(SHIPPED, digests.CORPUS, cache / SHIPPED), options.rounds, figures)
     for text in options.text:
         for count in options.sizes:
             try:
@@ -440,17 +441,16 @@ def measure(options: argparse.Namespace, cache: Path) -> Figures:
             if digest.papers > PATIENCE:
                 say(f"{digest.name}: {', '.join(SLOW)} left out, too slow to build for so many papers")
             if "build" in options.only:
-                measure_build(digest, figures)
+                yield measure_build(digest, figures)
             if "size" in options.only:
-                measure_size(digest, figures)
+                yield measure_size(digest, figures)
             if "cold" in options.only:
-                measure_cold(digest, options.rounds, figures)
+                yield measure_cold(digest, options.rounds, figures)
             if "warm" in options.only:
-                measure_warm(digest, LEAST_ROUNDS, figures)
-                measure_typed(digest, LEAST_ROUNDS, figures)
+                yield measure_warm(digest, WARM_ROUNDS, figures)
+                yield measure_typed(digest, WARM_ROUNDS, figures)
             if "edit" in options.only and text == "synthetic":
-                measure_edit(digest, options.rounds, figures)
-    return figures
+                yield measure_edit(digest, options.rounds, figures)
 
 
 def _listed(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -476,13 +476,12 @@ def main() -> None:
     parser.add_argument("--load", type=Path, action="append", metavar="FILE", help="measure nothing, show these")
     parser.add_argument("--markdown", action="store_true", help="tables for a page")
     options = parser.parse_args()
-    if options.load:
-        figures = merged(options.load)
-    else:
+    figures = merged(options.load or ())
+    if not options.load:
         with tempfile.TemporaryDirectory() as scratch:
-            figures = measure(options, options.cache or Path(scratch))
-    if options.save:
-        options.save.write_text(json.dumps(figures, ensure_ascii=False, indent=1), encoding="utf-8")
+            for _ in measure(options, options.cache or Path(scratch), figures):
+                if options.save:
+                    options.save.write_text(json.dumps(figures, ensure_ascii=False, indent=1), encoding="utf-8")
     print("\n\n".join(tables(figures, markdown=options.markdown)))
     if options.plot:
         draw(options.plot, figures)
