@@ -6,7 +6,6 @@ fields. An engine is left out of the classes of queries that it does not know.
 
 from __future__ import annotations
 
-import heapq
 import random
 import re
 import sqlite3
@@ -16,9 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from digests import Draft
 from papersearch.fields import TEXT
-from papersearch.paper import Paper
-from stock import text_of
 
 LIMIT = 10
 ONE, ANY, ALL, PHRASE, FILTERED = "one term", "any of 2 to 6", "all of 2 to 4", "phrase", "any, filtered"
@@ -64,14 +62,14 @@ class Engine(Protocol):
 # ---- bags of papers
 
 
-def bag_of(paper: Paper) -> Bag:
+def bag_of(draft: Draft) -> Bag:
     """Words as written, as our analysis and jieba have them; stems and parts of words are left out."""
     from papersearch.analysis.tokens import STEM_MARK, tokens
     from papersearch.analysis.words import jieba_words
 
-    found = tokens("\n".join(text_of(paper)), jieba_words)[0]
+    found = tokens("\n".join([draft.title, draft.category, *draft.notes]), jieba_words)[0]
     terms = [token.term for token in found if token.factor == 1.0 and not token.term.startswith(STEM_MARK)]
-    return Bag([term for term in terms if not any(map(str.isspace, term))], paper.year or 0, paper.category or "none")
+    return Bag([term for term in terms if not any(map(str.isspace, term))], draft.year, draft.category)
 
 
 def write_bags(path: Path, bags: Iterable[Bag]) -> None:
@@ -192,40 +190,16 @@ class Ours:
         self._searcher = IndexSearcher(self._snapshot, lambda doc: (doc,))
 
     def search(self, wanted: Wanted, limit: int = LIMIT) -> list[int]:
-        from papersearch.ideas import Form
+        from papersearch.query import Exact, Years
 
-        searcher = self._searcher
-        terms = list(wanted.tokens)
-        if wanted.kind == PHRASE:
-            terms_at = tuple((TEXT, (term,), offset) for offset, term in enumerate(terms))
-            columns = [searcher.occurrences.frequencies(Form(terms_at), None)]
-        else:
-            columns = [searcher.occurrences.frequencies(Form.term(term), None) for term in terms]
-        scores = self._summed(columns)
-        docs = set(scores)
-        if wanted.kind == ALL:
-            docs = docs.intersection(*columns)
-        if wanted.years:
-            years = range(wanted.years[0], wanted.years[1] + 1)
-            docs &= {doc for year in years for doc in self._having("year", str(year))}
+        filters: list[Years | Exact] = [Years((wanted.years,))] if wanted.years else []
         if wanted.category:
-            docs &= self._having("category", wanted.category)
-        return heapq.nsmallest(limit, docs, key=lambda doc: (-scores[doc], doc))
-
-    def _having(self, field: str, value: str) -> set[int]:
-        postings = self._snapshot.field(field).postings(value)
-        return set(postings.docs if postings else ())
-
-    def _summed(self, columns: Sequence[dict[int, float]]) -> dict[int, float]:
-        from papersearch.scoring import idf, saturation
-
-        text, scores = self._searcher.text, dict[int, float]()
-        for column in columns:
-            weight = idf(len(column), self._searcher.documents)
-            for doc, frequency in column.items():
-                worth = weight * saturation(frequency, text.length(doc), text.average_length)
-                scores[doc] = scores.get(doc, 0.0) + worth
-        return scores
+            filters = [Exact("category", (wanted.category,))]
+        if wanted.kind == PHRASE:
+            found = self._searcher.phrase_top(wanted.tokens, limit, filters=filters)
+        else:
+            found = self._searcher.top(wanted.tokens, limit, every=wanted.kind == ALL, filters=filters)
+        return [number for number, _ in found]
 
 
 # ---- the others

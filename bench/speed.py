@@ -11,7 +11,8 @@ python bench/speed.py --save FILE; --load FILE            keep the figures; show
     cold    a fresh process that opens an index, answers one query and prints ten hits; its time and its peak memory
     warm    an open engine finds ten papers for a bag of tokens, the same tokens for all engines (bench/bags.py): each
             query is asked once, others before it, and the median over rounds is taken, for each of which all is opened
-            anew; then `typed`: all that an open library does for a query as people type it
+            anew
+    typed   all that an open library does for a query as people type it, excerpts of ten hits included
     build   papers a second from Markdown to an index that can be searched, as a whole process
     edit    one paper of an open index changes: until a search finds what is new
     size    bytes of the index over bytes of the notes
@@ -45,7 +46,7 @@ from papersearch.paper import Paper
 from timing import SEARCH, WARM_UP_ROUNDS, child_environment, in_turns, python, run_once, size_of
 from typed import plain_queries, slips, type_queries
 
-MEASURES = ("cold", "warm", "build", "edit", "size")
+MEASURES = ("build", "size", "cold", "warm", "typed", "edit")
 SIZES = "1000,10000"
 SEED = 11
 SLIP = "papersearch, a slip"
@@ -73,11 +74,12 @@ def say(line: str) -> None:
 
 
 class Digest(NamedTuple):
-    """Notes on disk, with a folder for indexes of them."""
+    """Notes on disk, with a folder for indexes of them, and what they were written from."""
 
     name: str
     corpus: Path
     folder: Path
+    drafts: Callable[[], Iterator[digests.Draft]] = lambda: iter(())
 
     @property
     def papers(self) -> int:
@@ -99,13 +101,13 @@ class Digest(NamedTuple):
 def make_digest(cache: Path, text: str, count: int, collections: Path) -> Digest:
     """Write a digest unless it is there. Raises FileNotFoundError if its text is not at hand."""
     name = str(count) if text == "synthetic" else f"{text} {count}"
-    digest = Digest(name, cache / name.replace(" ", "-") / "corpus", cache / name.replace(" ", "-"))
+    folder = cache / name.replace(" ", "-")
+    digest = Digest(name, folder / "corpus", folder, lambda: digests.drafts(text, count, collections))
     if not digest.corpus.is_dir():
         say(f"writing a digest of {count} papers, {text}")
-        drafts = digests.drafts(text, count, collections)
         unfinished = digest.corpus.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        digests.write_digest(drafts, unfinished)
+        digests.write_digest(digest.drafts(), unfinished)
         unfinished.rename(digest.corpus)
     return digest
 
@@ -212,7 +214,7 @@ def token_indexes(digest: Digest) -> tuple[list[bags.Bag], dict[str, Path]]:
     if not path.is_file():
         say(f"{digest.name}: cutting into tokens")
         unfinished = path.with_suffix(".unfinished")
-        bags.write_bags(unfinished, (bags.bag_of(paper) for paper in stock.read_papers(digest.corpus)))
+        bags.write_bags(unfinished, map(bags.bag_of, digest.drafts()))
         unfinished.rename(path)
     papers = list(bags.read_bags(path))
     folders: dict[str, Path] = {}
@@ -324,7 +326,7 @@ def measure_edit(digest: Digest, rounds: int, figures: Figures) -> None:
         scratch = Path(name)
         many, one = scratch / "many", scratch / "one"
         shutil.copytree(digest.corpus, many)
-        digests.write_digest(digests.drafts("synthetic", digest.papers), one, per_file=0)
+        digests.write_digest(digest.drafts(), one, per_file=0)
         peers = {}
         for peer, script in scripts(digest).items():
             if script.opened:
@@ -448,8 +450,9 @@ def measure(options: argparse.Namespace, cache: Path, figures: Figures) -> Itera
                 yield measure_cold(digest, options.rounds, figures)
             if "warm" in options.only:
                 yield measure_warm(digest, WARM_ROUNDS, figures)
+            if "typed" in options.only:
                 yield measure_typed(digest, WARM_ROUNDS, figures)
-            if "edit" in options.only and text == "synthetic":
+            if "edit" in options.only:
                 yield measure_edit(digest, options.rounds, figures)
 
 

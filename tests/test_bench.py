@@ -33,8 +33,8 @@ def digest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tokens(digest: Path) -> list[bags.Bag]:
-    return [bags.bag_of(paper) for paper in read(digest).papers]
+def tokens() -> list[bags.Bag]:
+    return [bags.bag_of(draft) for draft in digests.synthetic(PAPERS)]
 
 
 # ---- digests
