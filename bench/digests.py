@@ -117,8 +117,9 @@ def _vocabulary() -> _Vocabulary:
     )
 
 
-def synthetic(count: int, seed: int = SEED) -> Iterator[Draft]:
-    """So many papers; the same ones for the same seed, whatever comes after them."""
+def drawn(count: int, seed: int = SEED) -> Iterator[tuple[Draft, list[str]]]:
+    """So many papers with the words that their titles and notes were put together from; the same ones for the same
+    seed, whatever comes after them."""
     draw = random.Random(seed)
     words = _vocabulary()
     venue, org, category = zipf(VENUES), zipf(ORGS), zipf(CATEGORIES)
@@ -127,12 +128,20 @@ def synthetic(count: int, seed: int = SEED) -> Iterator[Draft]:
         if draw.random() < 0.6:
             title = [_name(draw) + ":", *title]
         left = min(2000.0, max(60.0, draw.lognormvariate(*NOTE_CHARACTERS)))
-        notes = []
+        notes: list[str] = []
+        parts = list(title)
         while left > 0:
-            notes.append(_sentence(draw, words, min(left, 25 + draw.random() * 110)))
+            sentence = _sentence(draw, words, min(left, 25 + draw.random() * 110))
+            notes.append("".join(sentence))
+            parts += sentence
             left -= len(notes[-1])
         year = 2012 + int(14 * draw.random() ** 0.6)
-        yield Draft(" ".join(title), venue(draw), year, org(draw), category(draw), tuple(notes))
+        yield Draft(" ".join(title), venue(draw), year, org(draw), category(draw), tuple(notes)), parts
+
+
+def synthetic(count: int, seed: int = SEED) -> Iterator[Draft]:
+    """The papers of drawn()."""
+    return (draft for draft, _ in drawn(count, seed))
 
 
 def _name(draw: random.Random) -> str:
@@ -142,7 +151,8 @@ def _name(draw: random.Random) -> str:
     return name.capitalize() + ending
 
 
-def _sentence(draw: random.Random, words: _Vocabulary, length: float) -> str:
+def _sentence(draw: random.Random, words: _Vocabulary, length: float) -> list[str]:
+    """Words, with the blanks that they need before them."""
     parts: list[str] = []
     taken = 0
     while taken < length:
@@ -163,7 +173,7 @@ def _sentence(draw: random.Random, words: _Vocabulary, length: float) -> str:
             word = " " + word
         parts.append(word)
         taken += len(word)
-    return "".join(parts)
+    return parts
 
 
 # ---- real text

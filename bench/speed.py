@@ -98,12 +98,12 @@ class Digest(NamedTuple):
         return self.folder / "index" / name.replace(" ", "")
 
 
-def make_digest(cache: Path, text: str, count: int, collections: Path) -> Digest:
-    """Write a digest unless it is there. Raises FileNotFoundError if its text is not at hand."""
+def make_digest(cache: Path, text: str, count: int, collections: Path, *, written: bool) -> Digest:
+    """Write a digest, if that is asked for and it is not there. Raises FileNotFoundError if its text is not at hand."""
     name = str(count) if text == "synthetic" else f"{text} {count}"
     folder = cache / name.replace(" ", "-")
     digest = Digest(name, folder / "corpus", folder, lambda: digests.drafts(text, count, collections))
-    if not digest.corpus.is_dir():
+    if written and not digest.corpus.is_dir():
         say(f"writing a digest of {count} papers, {text}")
         unfinished = digest.corpus.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -211,10 +211,11 @@ def measure_size(digest: Digest, figures: Figures) -> None:
 def token_indexes(digest: Digest) -> tuple[list[bags.Bag], dict[str, Path]]:
     """The bags of a digest's papers, and an index of them for each engine."""
     path = digest.folder / "bags"
+    digest.folder.mkdir(exist_ok=True)
     if not path.is_file():
-        say(f"{digest.name}: cutting into tokens")
+        say(f"{digest.name}: drawing tokens")
         unfinished = path.with_suffix(".unfinished")
-        bags.write_bags(unfinished, map(bags.bag_of, digest.drafts()))
+        bags.write_bags(unfinished, bags.draw_bags(digest.papers))
         unfinished.rename(path)
     papers = list(bags.read_bags(path))
     folders: dict[str, Path] = {}
@@ -436,11 +437,11 @@ def measure(options: argparse.Namespace, cache: Path, figures: Figures) -> Itera
     for text in options.text:
         for count in options.sizes:
             try:
-                digest = make_digest(cache, text, count, options.collections)
+                digest = make_digest(cache, text, count, options.collections, written=options.only != ["warm"])
             except FileNotFoundError as error:
                 say(f"{text}: left out, {error}")
                 continue
-            if digest.papers > PATIENCE:
+            if digest.papers > PATIENCE and options.only != ["warm"]:
                 say(f"{digest.name}: {', '.join(SLOW)} left out, too slow to build for so many papers")
             if "build" in options.only:
                 yield measure_build(digest, figures)
@@ -448,7 +449,7 @@ def measure(options: argparse.Namespace, cache: Path, figures: Figures) -> Itera
                 yield measure_size(digest, figures)
             if "cold" in options.only:
                 yield measure_cold(digest, options.rounds, figures)
-            if "warm" in options.only:
+            if "warm" in options.only and text == "synthetic":
                 yield measure_warm(digest, WARM_ROUNDS, figures)
             if "typed" in options.only:
                 yield measure_typed(digest, WARM_ROUNDS, figures)

@@ -34,7 +34,7 @@ def digest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tokens() -> list[bags.Bag]:
-    return [bags.bag_of(draft) for draft in digests.synthetic(PAPERS)]
+    return list(bags.draw_bags(PAPERS))
 
 
 # ---- digests
