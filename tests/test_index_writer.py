@@ -347,7 +347,17 @@ def test_a_lock_file_of_someone_else_is_left_alone(tmp_path: Path, content: byte
     assert (tmp_path / "lock").read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [b"", b'{"p', b'{"pid":12', b'{"pid":12,"since":"2020-01-01T00:00:00+00:00"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0" * 40,
+        b'{"pyd":123,"since":""}',
+        b"",
+        b'{"p',
+        b'{"pid":12',
+        b'{"pid":12,"since":"2020-01-01T00:00:00+00:00"}',
+    ],
+)
 def test_the_lock_file_of_a_dead_writer_is_taken_over(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lock").write_bytes(content)
     assert commit(tmp_path, document("p1")) == 1

@@ -48,9 +48,11 @@ class Corpus:
 
 def _without_punctuation(url: str) -> str:
     """A bare URL without the sentence's punctuation after it; a closing bracket stays if it was opened inside."""
-    while url and (url[-1] in ".,;:!?*]" or (url[-1] == ")" and url.count(")") > url.count("("))):
-        url = url[:-1]
-    return url
+    end, unopened = len(url), url.count(")") - url.count("(")
+    while end and (url[end - 1] in ".,;:!?*]" or (url[end - 1] == ")" and unopened > 0)):
+        end -= 1
+        unopened -= url[end] == ")"
+    return url[:end]
 
 
 class _Parser(MarkdownIt):

@@ -15,6 +15,8 @@ from papersearch.index.toc import LOCK_NAME
 
 _POLL_S = 0.05
 _START = b'{"pid":'
+_LONGEST = 128
+"""Bytes that a holder writes at most."""
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 if sys.platform == "win32":
@@ -99,10 +101,13 @@ class WriteLock:
         os.write(self._descriptor, data)
 
     def _is_ours(self) -> bool:
-        # A holder that was killed may have left any part of what it writes
+        # A holder that was killed may have left any part of what it writes; a power failure zeros, or a wrong byte
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        content = os.read(self._descriptor, len(_START))
-        return stat.S_ISREG(os.fstat(self._descriptor).st_mode) and _START.startswith(content)
+        content = os.read(self._descriptor, _LONGEST + 1)
+        wrong = sum(one != other for one, other in zip(content, _START, strict=False))
+        zeroed = len(content) <= _LONGEST and b"\0" in content
+        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        return regular and (zeroed or wrong == 0 or (wrong == 1 and len(content) >= len(_START)))
 
     def _holder(self) -> str:
         try:
@@ -116,5 +121,7 @@ class WriteLock:
         """Give the lock back. The file stays: deleting it would let two holders lock two files of one name."""
         try:
             self._write(b"")
+        except OSError:
+            pass  # the lock is what the system holds, not what the file says
         finally:
             os.close(self._descriptor)
