@@ -7,6 +7,8 @@
     builder    tokens to segment files, and the merging of segments
     codec      the Whoosh codec over the same files; the only importer of Whoosh
     lock       the write lock
+    places     where the papers stand in the corpus
+    workers    processes that analyse many papers
     writer     IndexWriter: documents in, a new generation out
     verify     the full check
     update     the corpus into the index: what changed, and only that

@@ -367,6 +367,22 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
         self._written.append(segment)
         self._start_segment()
 
+    def finish(self) -> list[SegmentEntry]:
+        """Write what was added, for an index of another writer; this one is finished."""
+        if self._added:
+            self._write_segment()
+        entries = [segment.entry() for segment in self._written]
+        self._written = []
+        super().cancel()
+        return entries
+
+    def adopt(self, entries: Iterable[SegmentEntry]) -> None:
+        """Take segments that another writer has finished."""
+        adopted = [FlatSegment(self.indexname, entry) for entry in entries]
+        self.segments += adopted
+        self._written += adopted
+        self._setup_doc_offsets()
+
     def _flush_segment(self) -> None:
         self.newsegment.set_doc_count(self.docnum)
         super()._flush_segment()

@@ -153,24 +153,39 @@ def _carry_out(
     terms: Terms,
     progress: Progress | None,
 ) -> Changes:
-    from papersearch.analysis.words import jieba_words_with
-    from papersearch.index.documents import to_document
-
     if not plan.papers:
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
         raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
-    cut = jieba_words_with(terms.words)
-    for done, paper in enumerate(plan.work):
-        if progress:
-            progress(done, len(plan.work))
-        writer.add(to_document(paper, cut))
-    if progress:
-        progress(len(plan.work), len(plan.work))
+    _analyse(plan.work, writer, terms, progress or (lambda done, total: None))
     for paper_id in plan.changes.removed:
         writer.remove(paper_id)
     if plan.changes.any or base is None or _differs(base, plan):
         writer.commit(plan.meta, plan.columns)
     return plan.changes
+
+
+def _analyse(work: Sequence[Paper], writer: IndexWriter, terms: Terms, progress: Progress) -> None:
+    """Add documents of the papers, on all cores if there are many."""
+    from papersearch.index.workers import analyse, workers_for
+
+    progress(0, len(work))
+    count = workers_for(len(work))
+    if count > 1:
+        try:
+            entries = analyse(writer.folder, work, terms.words, count, lambda done: progress(done, len(work)))
+        except BaseException:
+            writer.tidy()
+            raise
+        writer.adopt(entries, [paper.id for paper in work])
+    elif work:
+        from papersearch.analysis.words import jieba_words_with
+        from papersearch.index.documents import to_document
+
+        cut = jieba_words_with(terms.words)
+        for done, paper in enumerate(work):
+            progress(done, len(work))
+            writer.add(to_document(paper, cut))
+    progress(len(work), len(work))
 
 
 def read_terms(roots: Sequence[str]) -> Terms:

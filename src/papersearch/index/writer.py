@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,12 +23,21 @@ from papersearch.index.lock import WriteLock, folder_error
 from papersearch.index.places import NOWHERE, Columns, unpack_id
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.segment import Segment
-from papersearch.index.toc import PLACES, PREVIOUS_NAME, SegmentEntry, Toc, new_segment_id, read_toc
+from papersearch.index.toc import (
+    PLACES,
+    PREVIOUS_NAME,
+    TOC_NAME,
+    SegmentEntry,
+    Toc,
+    new_segment_id,
+    read_toc,
+    remove_unused,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from papersearch.index.codec import FlatSegment
+    from papersearch.index.codec import FlatSegment, FlatSegmentWriter
 
 
 class Document(NamedTuple):
@@ -109,23 +119,21 @@ class IndexWriter:
             UsageError: something in it cannot be indexed; nothing was changed.
         """
         self._check_open()
-        stored = json_bytes(document.stored, "the stored object of a document")
-        lengths = {name: len(tokens) for name, tokens in document.tokens.items()} | document.lengths
-        for name, length in lengths.items():
-            if not 0 <= length < 1 << 32:
-                raise UsageError(f"length {length} of field {name!r} is out of range")
-        if not document.id or fields.ID in document.keywords:
-            raise UsageError("a document needs an id, and only one")
-        exact = {fields.ID: [document.id], **{name: values for name, values in document.keywords.items() if values}}
-        if not all(isinstance(value, str) for values in exact.values() for value in values):
-            raise UsageError(f"a value of an exact field of document {document.id!r} is not text")
         try:
-            place = self._segments.add_tokens(document.tokens, lengths, stored, exact)
+            place = _add(self._segments, document)
         except OSError as error:
             self.abort()
             raise folder_error(self.folder, error) from None
         self.remove(document.id)
         self._added[document.id] = place
+
+    def adopt(self, entries: Sequence[SegmentEntry], doc_ids: Iterable[str]) -> None:
+        """Take segments that a SegmentsWriter wrote into the folder; `doc_ids` of all their documents, each in the
+        place of one of the same id if there is one, and none of them added before."""
+        self._check_open()
+        for doc_id in doc_ids:
+            self.remove(doc_id)
+        self._segments.adopt(entries)
 
     def remove(self, doc_id: str) -> bool:
         """Remove the document of that id; whether there was one."""
@@ -167,6 +175,17 @@ class IndexWriter:
         self._release()
         return generation
 
+    def tidy(self) -> None:
+        """Delete what others wrote into the folder for this writer and it did not adopt."""
+        self._check_open()
+        keep: set[str] = set()
+        for name in (TOC_NAME, PREVIOUS_NAME):
+            try:
+                keep |= read_toc(self.folder, name).file_names()
+            except (IndexMissingError, IndexDamagedError):
+                continue
+        remove_unused(self.folder, keep)
+
     def _write_places(self, columns: Columns, folder: str, entries: list[SegmentEntry]) -> tuple[str, int, int]:
         """Write the file of places of the segments that are about to become current; what Toc.places says of it."""
         rank_of = {paper_id: rank for rank, paper_id in enumerate(map(unpack_id, columns.ids))}
@@ -191,6 +210,47 @@ class IndexWriter:
             self._segments.cancel()
         finally:
             self._release()
+
+
+class SegmentsWriter:
+    """Writes documents to segments that belong to no generation yet: IndexWriter.adopt() makes them part of one.
+
+    Takes no lock: that is for whoever adopts them.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        from papersearch.index import codec
+
+        folder = os.fspath(folder)
+        self._segments = codec.FlatSegmentWriter(codec.FlatIndex(folder, codec.index_schema(), Toc(0, [], {})))
+
+    def add(self, document: Document) -> None:
+        """Add a document whose id no other has. Raises UsageError, OSError."""
+        _add(self._segments, document)
+
+    def finish(self) -> list[SegmentEntry]:
+        """Write everything; what a table of contents has to say of the segments. The writer is finished."""
+        entries: list[SegmentEntry] = self._segments.finish()
+        return entries
+
+    def discard(self) -> None:
+        """Forget everything, and delete what was written."""
+        self._segments.cancel()
+
+
+def _add(segments: FlatSegmentWriter, document: Document) -> tuple[FlatSegment, int]:
+    """Add a document to the segment that is being written; which segment and number it has."""
+    stored = json_bytes(document.stored, "the stored object of a document")
+    lengths = {name: len(tokens) for name, tokens in document.tokens.items()} | document.lengths
+    for name, length in lengths.items():
+        if not 0 <= length < 1 << 32:
+            raise UsageError(f"length {length} of field {name!r} is out of range")
+    if not document.id or fields.ID in document.keywords:
+        raise UsageError("a document needs an id, and only one")
+    exact = {fields.ID: [document.id], **{name: values for name, values in document.keywords.items() if values}}
+    if not all(isinstance(value, str) for values in exact.values() for value in values):
+        raise UsageError(f"a value of an exact field of document {document.id!r} is not text")
+    return segments.add_tokens(document.tokens, lengths, stored, exact)
 
 
 def _last_generation(folder: str) -> int:

@@ -1,0 +1,173 @@
+"""Analysing many papers on all cores: each worker process turns a share of them into segments of its own.
+
+A worker is another Python that runs main() of this module, told so on its command line: it needs nothing of the
+program that started it, is never forked, and works from scripts without a `__main__` of their own. It reads JSON lines
+on its standard input (what it has to know, papers as they are stored, `null` at the end) and writes JSON lines: how
+many papers are done, in the end the segments it has written. A worker whose input ends without `null` writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+from papersearch.errors import IndexFolderError, PapersearchError
+from papersearch.index.toc import SegmentEntry
+from papersearch.paper import Paper
+
+PARALLEL_FROM = 500
+"""Papers from which on a second process pays: one takes a second to start, with jieba's dictionary."""
+MOST_WORKERS = 8
+"""More would make segments that a search has to look through one by one."""
+REPORT_EVERY = 25
+"""Papers between two reports of a worker."""
+
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from papersearch.index.workers import main; main()"
+
+
+def workers_for(papers: int) -> int:
+    """How many processes that many papers are worth; 1 for this one alone."""
+    if papers < PARALLEL_FROM or not sys.executable:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, MOST_WORKERS, papers * 2 // PARALLEL_FROM))
+
+
+def shares(papers: Sequence[Paper], count: int) -> list[Sequence[Paper]]:
+    """The papers in order, cut into so many stretches of about as much text each."""
+    sizes = [sum(len(section.text) for section in paper.sections) + len(paper.title) + 200 for paper in papers]
+    total, done, cuts = sum(sizes), 0, [0]
+    for number, size in enumerate(sizes):
+        done += size
+        if done * count >= total * len(cuts) and len(cuts) < count:
+            cuts.append(number + 1)
+    return [papers[a:b] for a, b in zip(cuts, [*cuts[1:], len(papers)], strict=True) if a < b]
+
+
+class _Worker:
+    """One process with the threads that feed it and listen to it."""
+
+    def __init__(self, number: int, folder: str, words: Sequence[str], share: Sequence[Paper], told: _Told) -> None:
+        self._number, self._told = number, told
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert self.process.stdin is not None and self.process.stdout is not None
+        head = {"folder": folder, "words": list(words)}
+        for work in (lambda: self._feed(self.process.stdin, head, share), lambda: self._listen(self.process.stdout)):
+            threading.Thread(target=work, daemon=True).start()
+
+    def _feed(self, pipe: IO[bytes] | None, head: dict[str, Any], share: Sequence[Paper]) -> None:
+        assert pipe is not None
+        try:
+            with pipe:
+                pipe.write(_line(head))
+                for paper in share:
+                    pipe.write(_line([paper.stored(), paper.path, paper.line, paper.end_line]))
+                pipe.write(_line(None))
+        except (OSError, ValueError):
+            return  # it died, which the other thread tells
+
+    def _listen(self, pipe: IO[bytes] | None) -> None:
+        assert pipe is not None
+        with pipe:
+            for line in pipe:
+                self._told.put((self._number, json.loads(line)))
+        self._told.put((self._number, None))
+
+
+_Told = queue.SimpleQueue[tuple[int, Any]]
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def analyse(
+    folder: str, papers: Sequence[Paper], words: Sequence[str], count: int, progress: Callable[[int], None]
+) -> list[SegmentEntry]:
+    """Segments with the documents of all papers, in their order, written by `count` processes into the folder.
+
+    `words`: the user's own. `progress(done)` is called now and then. Raises IndexFolderError when a worker fails; what
+    was written by then is left to the caller to remove.
+    """
+    told: _Told = queue.SimpleQueue()
+    workers: list[_Worker] = []
+    complete = False
+    try:
+        for number, share in enumerate(shares(papers, count)):
+            workers.append(_Worker(number, folder, words, share, told))
+        found: dict[int, list[SegmentEntry]] = {}
+        done = [0] * len(workers)
+        while len(found) < len(workers):
+            number, message = told.get()
+            if type(message) is int:
+                done[number] = message
+                progress(sum(done))
+            elif type(message) is list:
+                found[number] = [_entry(*values) for values in message]
+            elif number not in found:
+                reason = message["error"] if message else f"exit code {workers[number].process.wait()}"
+                raise IndexFolderError(
+                    f"a process that helped to build the index in {folder} failed ({reason}); try again"
+                )
+        complete = True
+        return [entry for number in range(len(workers)) for entry in found[number]]
+    except OSError as error:
+        raise IndexFolderError(f"no process could be started to help to build the index ({error.strerror})") from None
+    finally:
+        for worker in workers:
+            if not complete:
+                worker.process.kill()
+            worker.process.wait()
+
+
+def _entry(name: str, documents: int, lengths: dict[str, int], files: dict[str, list[int]]) -> SegmentEntry:
+    sizes = {extension: (size, crc32) for extension, (size, crc32) in files.items()}
+    return SegmentEntry(name, documents, lengths=lengths, files=sizes)
+
+
+def main() -> None:
+    """What a worker does."""
+    out = sys.stdout.buffer
+
+    def tell(value: object) -> None:
+        out.write(_line(value))
+        out.flush()
+
+    try:
+        tell(_work(sys.stdin.buffer, tell))
+    except (PapersearchError, OSError, MemoryError) as error:
+        tell({"error": str(error) or type(error).__name__})
+
+
+def _work(lines: IO[bytes], tell: Callable[[object], None]) -> list[tuple[object, ...]]:
+    from papersearch.analysis.words import jieba_words_with
+    from papersearch.index.documents import to_document
+    from papersearch.index.writer import SegmentsWriter
+
+    head = json.loads(next(lines, b"null"))
+    if head is None:
+        return []
+    cut = jieba_words_with(head["words"])
+    writer = SegmentsWriter(head["folder"])
+    try:
+        for done, line in enumerate(lines, 1):
+            paper = json.loads(line)
+            if paper is None:
+                return [(e.segment_id, e.documents, e.lengths, e.files) for e in writer.finish()]
+            writer.add(to_document(Paper.from_stored(*paper), cut))
+            if done % REPORT_EVERY == 0:
+                tell(done)
+    except BaseException:
+        writer.discard()
+        raise
+    writer.discard()
+    sys.exit(1)  # whoever was to read the segments is gone

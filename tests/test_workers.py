@@ -1,0 +1,157 @@
+"""Builds on several cores: the same answers whatever their number, one clear line and no debris when one fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpora import copy_glossary, write_notes
+from papersearch import open_index
+from papersearch.api import build_index
+from papersearch.errors import IndexFolderError
+from papersearch.index import workers
+from papersearch.index.reader import open_snapshot
+from papersearch.index.verify import verify
+from papersearch.paper import Paper, Section
+
+
+@pytest.fixture(autouse=True)
+def _one_glossary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("papersearch.glossary.compiled.compile_glossary", copy_glossary)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    words = ["zebra", "后门攻击", "yak", "LightSeq2", "检测", "斑鹿角羚", "x\x00"]
+    papers = [
+        f"### Paper {n}{words[n % 7]}[CVPR'{n % 20 + 10}]\n- {' '.join(words[: n % 7 + 1])} {n}\n" for n in range(300)
+    ]
+    return write_notes(
+        tmp_path / "c", {"a.md": "".join(papers[:120]), "b.md": "".join(papers[120:]), "terms.txt": "斑鹿角羚\n"}
+    )
+
+
+def number_of_workers(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(workers, "workers_for", lambda papers: count)
+
+
+def build(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> list[tuple[int, int]]:
+    number_of_workers(monkeypatch, count)
+    seen: list[tuple[int, int]] = []
+    build_index(corpus, folder, progress=lambda done, total: seen.append((done, total)))
+    return seen
+
+
+def test_answers_do_not_depend_on_the_number_of_workers(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for count in (1, 2, 3):
+        reports = build(corpus, tmp_path / str(count), monkeypatch, count)
+        assert reports == sorted(reports) and reports[0] == (0, 300) and reports[-1] == (300, 300) and len(reports) > 5
+        assert verify(tmp_path / str(count)) == []
+    with open_index(corpus, tmp_path / "1") as alone, open_index(corpus, tmp_path / "3") as many:
+        with open_snapshot(tmp_path / "1") as one, open_snapshot(tmp_path / "3") as other:
+            assert len(other.segments()) == 3
+            assert [one.stored(doc) for doc in one.docs()] == [other.stored(doc) for doc in other.docs()]
+        assert alone.papers() == many.papers() and alone.facets() == many.facets()
+        for query in ("zebra", "后门", "斑鹿角羚", "lightseq 2", "yak year:2015..", "tranformer", "检测 -yak"):
+            mine, theirs = alone.search(query, limit=None), many.search(query, limit=None)
+            assert [(h.paper.id, h.score, h.stage) for h in mine] == [(h.paper.id, h.score, h.stage) for h in theirs]
+
+
+def test_a_large_change_of_an_index_that_is_there(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(corpus, tmp_path / "i", monkeypatch, 1)
+    text = (corpus / "b.md").read_text(encoding="utf-8")
+    write_notes(corpus, {"b.md": text.replace("- zebra", "- gnu and zebra").replace("Paper 299", "Paper 300")})
+    build(corpus, tmp_path / "i", monkeypatch, 2)
+    build(corpus, tmp_path / "anew", monkeypatch, 1)
+    assert verify(tmp_path / "i") == []
+    with open_index(corpus, tmp_path / "i") as updated, open_index(corpus, tmp_path / "anew") as anew:
+        assert updated.papers() == anew.papers()
+        assert updated.search("gnu", limit=None).total == anew.search("gnu", limit=None).total == 180
+
+
+@pytest.mark.parametrize(
+    "start", ["import os; os._exit(9)", 'import sys; next(sys.stdin.buffer); print(\'{"error": "no memory"}\')']
+)
+def test_a_worker_that_fails_is_told_and_leaves_nothing(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    build(corpus, tmp_path / "i", monkeypatch, 1)
+    before = sorted(file.name for file in (tmp_path / "i").iterdir())
+    write_notes(corpus, {"c.md": "### New[KDD'20]\n- gnu\n"})
+    number_of_workers(monkeypatch, 2)
+    monkeypatch.setattr(workers, "_START", start)
+    with pytest.raises(IndexFolderError, match="exit code 9|no memory") as told:
+        build_index(corpus, tmp_path / "i", rebuild=True)
+    assert "\n" not in str(told.value)
+    assert sorted(file.name for file in (tmp_path / "i").iterdir()) == before
+    monkeypatch.undo()
+    with open_index(corpus, tmp_path / "i") as index:
+        assert index.search("gnu").total == 1
+
+
+def test_what_other_workers_wrote_is_removed(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number_of_workers(monkeypatch, 2)
+    analyse = workers.analyse
+
+    def fails(*arguments: object) -> None:
+        entries = analyse(*arguments)  # type: ignore[arg-type]
+        assert len(entries) == 2 and len(list((tmp_path / "i").glob("*.inv"))) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "analyse", fails)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(corpus, tmp_path / "i")
+    assert [file.name for file in (tmp_path / "i").iterdir()] == ["lock"]
+
+
+def test_a_worker_whose_builder_dies_writes_nothing(tmp_path: Path) -> None:
+    paper = Paper("0123abcd", "T", "a.md", 1, 2, sections=(Section("a.md", 2, "- words"),))
+    lines = workers._line({"folder": str(tmp_path), "words": []})
+    lines += workers._line([paper.stored(), "a.md", 1, 2])
+    command = [sys.executable, "-c", workers._START, workers.json.dumps(sys.path)]
+    done = subprocess.run(command, input=lines, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, b"", [])
+
+
+@pytest.mark.parametrize("way", ["-c", "script", "stdin"])
+def test_programs_without_a_main_module_of_their_own(corpus: Path, tmp_path: Path, way: str) -> None:
+    program = (
+        "import papersearch.index.workers as workers\n"
+        "workers.workers_for = lambda papers: 2\n"
+        "from papersearch.api import build_index\n"
+        f"print(len(build_index({str(corpus)!r}, {str(tmp_path / 'i')!r}).added))\n"
+    )
+    (tmp_path / "p.py").write_text(program, encoding="utf-8")
+    arguments = {"-c": ["-c", program], "script": [str(tmp_path / "p.py")], "stdin": ["-"]}[way]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, *arguments], input=program.encode(), capture_output=True, check=False, env=environment
+    )
+    assert (done.stdout.strip(), done.stderr) == (b"300", b"")
+    with open_snapshot(tmp_path / "i") as snapshot:
+        assert len(snapshot.segments()) == 2
+
+
+def test_few_papers_or_no_interpreter_are_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert workers.workers_for(workers.PARALLEL_FROM - 1) == 1
+    assert 1 <= workers.workers_for(10**6) <= workers.MOST_WORKERS
+    monkeypatch.setattr(sys, "executable", "")
+    assert workers.workers_for(10**6) == 1
+
+
+def test_shares_keep_the_order_and_weigh_about_the_same() -> None:
+    papers = [Paper(str(n), "T" * (n * 7 % 400), "a.md", n, n) for n in range(100)]
+    for count in (1, 2, 3, 8, 99, 200):
+        cut = workers.shares(papers, count)
+        assert [paper for share in cut for paper in share] == papers
+        assert len(cut) <= count and all(cut)
+    sizes = [sum(len(paper.title) + 200 for paper in share) for share in workers.shares(papers, 4)]
+    assert max(sizes) < 1.2 * min(sizes)
