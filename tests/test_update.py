@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ from papersearch import Index, UsageError, open_index
 from papersearch.api import build_index
 from papersearch.errors import CorpusError
 from papersearch.index.reader import open_snapshot, read_generation
+from papersearch.index.verify import verify
 from papersearch.reports import Changes
 
 DIGEST = """# D
@@ -269,6 +271,136 @@ def test_no_corpus_at_all(folder: Path) -> None:
     with pytest.raises(UsageError, match="corpus"):
         build_index([], folder)
     assert not folder.exists()
+
+
+# ---- edits of files that depend on no other
+
+
+def two_files(corpus: Path) -> None:
+    write_notes(corpus, {"a.md": DIGEST.replace("One", "Uno").replace("Two", "Duo").replace("Three", "Tre")})
+    write_notes(corpus, {"z.md": "## Vision\n\n### Last[ICML'20][acme]\n- about elk\n\nwords outside\n"})
+
+
+def same_as_anew(corpus: Path, folder: Path, tmp_path: Path) -> None:
+    build_index(corpus, tmp_path / "anew", rebuild=True)
+    with open_index(corpus, folder, refresh=False) as updated, open_index(corpus, tmp_path / "anew") as anew:
+        assert updated.papers() == anew.papers()
+        assert updated.facets() == anew.facets()
+        for query in ("", "zebras", "yaks", "elk", "about", "oxen", "org:acme"):
+            assert [(h.paper.id, round(h.score, 5)) for h in updated.search(query, limit=None)] == [
+                (h.paper.id, round(h.score, 5)) for h in anew.search(query, limit=None)
+            ], query
+    with open_snapshot(folder) as one, open_snapshot(tmp_path / "anew") as other:
+        volatile = {"built_at", "looked_at"}
+        assert {k: v for k, v in one.meta.items() if k not in volatile} == {
+            k: v for k, v in other.meta.items() if k not in volatile
+        }
+        assert one.places is not None and other.places is not None
+        assert one.places.ids() == other.places.ids() and one.places.digests() == other.places.digests()
+        assert one.places.states() == other.places.states()
+        assert one.places.spellings() == other.places.spellings()
+    assert verify(folder) == []
+
+
+EDITS = [
+    ("about yaks", "about oxen"),
+    ("- about yaks\n", "- about yaks\n\n\n- and more\n"),
+    ("## Vision", "## VISION"),
+    ("### Two[ICML'20]", "### Two[icml'20][Acme,Lab]"),
+    ("### Two[ICML'20]", "### Deux[ICML'20]"),
+    ("### Two[ICML'20]\n- about yaks\n\n", ""),
+    ("## Vision\n", "## Vision\n\n### Zero[KDD'19]\n- about oxen\n"),
+    ("### One", "Words before\n\n### Half[KDD'19][ACME]\n\n### One"),
+    ("### Two", "# Two"),
+    (DIGEST, "no heading, some words\n"),
+    (DIGEST, ""),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), EDITS)
+def test_an_edit_of_one_file_reads_no_other(
+    build: Build, corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    two_files(corpus)
+    build()
+    write_notes(corpus, {"d.md": DIGEST.replace(old, new)})
+    with monkeypatch.context() as patch:
+        patch.setattr("papersearch.digest.read_corpus", None)
+        build()
+    same_as_anew(corpus, folder, tmp_path)
+    write_notes(corpus, {"d.md": DIGEST, "a.md": DIGEST.replace("One", "Eins").replace("Two[", "Zwei[")[:60]})
+    with monkeypatch.context() as patch:
+        patch.setattr("papersearch.digest.read_corpus", None)
+        build()
+        build()
+    same_as_anew(corpus, folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.md", DIGEST.replace("yaks", "[yaks](z.md)")),
+        ("d.md", DIGEST.replace("yaks", "[yaks](gone.MD#x)")),
+        ("d.md", DIGEST.replace("### Two", "### One[CVPR'22]\n- twin\n\n### Two")),
+        ("d.md", DIGEST.replace("### Two[ICML'20]", "### Last[ICML'20]")),
+        ("d.md", DIGEST.encode("gbk") + "### 四[ICML'20]\n- 中文笔记，足够长的一句话\n".encode("gbk")),
+        ("new.md", "### One[CVPR'22]\n- twin\n"),
+        ("z.md", None),
+    ],
+    ids=["link", "broken link", "twin", "twin elsewhere", "encoding", "new file", "file gone"],
+)
+def test_where_files_depend_on_each_other_all_are_read(
+    build: Build, corpus: Path, folder: Path, tmp_path: Path, name: str, content: str | bytes | None
+) -> None:
+    two_files(corpus)
+    build()
+    if content is None:
+        (corpus / name).unlink()
+    else:
+        write_notes(corpus, {name: content})
+    build()
+    same_as_anew(corpus, folder, tmp_path)
+    write_notes(corpus, {"d.md": DIGEST.replace("yaks", "oxen")})
+    build()
+    same_as_anew(corpus, folder, tmp_path)
+
+
+def test_the_first_of_two_twins_goes(build: Build, corpus: Path, folder: Path, tmp_path: Path) -> None:
+    write_notes(corpus, {"e.md": "### Two[ICML'20]\n- about elk\n"})
+    build()
+    write_notes(corpus, {"d.md": DIGEST.replace("### Two[ICML'20]\n- about yaks\n\n", "")})
+    build()
+    same_as_anew(corpus, folder, tmp_path)
+
+
+def test_many_edits_of_many_papers(build: Build, corpus: Path, folder: Path, tmp_path: Path) -> None:
+    """Past the size below which everything becomes one segment, through merges of every kind."""
+    random = Random(7)
+    texts = {
+        f"f{n}.md": [
+            f"### Paper {n} {m}[CVPR'2{m % 3}][{'ACME' if m % 2 else 'acme'}]\n- about w{m}\n" for m in range(60)
+        ]
+        for n in range(5)
+    }
+    write_notes(corpus, {name: "\n".join(["## C", *papers]) for name, papers in texts.items()})
+    build()
+    for step in range(30):
+        name = random.choice(sorted(texts))
+        papers = texts[name]
+        at = random.randrange(len(papers))
+        match random.randrange(4):
+            case 0:
+                papers.insert(at, f"### New {step}[KDD'21][Acme]\n- about oxen\n")
+            case 1:
+                del papers[at]
+            case 2:
+                papers[at] += f"- step {step}\n"
+            case 3:
+                papers.insert(0, papers.pop(at))
+        write_notes(corpus, {name: "\n".join(["## C", *papers])})
+        build_index(corpus, folder)
+        if step % 10 == 9:
+            same_as_anew(corpus, folder, tmp_path)
 
 
 # ---- a file of the user's own terms

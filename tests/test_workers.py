@@ -88,7 +88,7 @@ def test_a_worker_that_fails_is_told_and_leaves_nothing(
     write_notes(corpus, {"c.md": "### New[KDD'20]\n- gnu\n"})
     number_of_workers(monkeypatch, 2)
     monkeypatch.setattr(workers, "_START", start)
-    with pytest.raises(IndexFolderError, match="exit code 9|no memory") as told:
+    with pytest.raises(IndexFolderError, match=r"exit code 9|no memory") as told:
         build_index(corpus, tmp_path / "i", rebuild=True)
     assert "\n" not in str(told.value)
     assert sorted(file.name for file in (tmp_path / "i").iterdir()) == before

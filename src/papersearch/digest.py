@@ -41,6 +41,8 @@ class Corpus:
     papers: list[Paper] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    linked: bool = False
+    """Whether a note may link to another, so that the papers of one depend on those of others."""
 
 
 # ---- from text to structure
@@ -421,6 +423,21 @@ def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
     return done
 
 
+def _names_a_note(url: str) -> bool:
+    """Whether a link may lead to a note, wherever that is."""
+    return unquote(re.split(r"[?#]", url, maxsplit=1)[0]).lower().endswith(SUFFIXES)
+
+
+def read_alone(path: str, data: bytes) -> list[Paper] | None:
+    """Papers of a note that no other links, read without the rest of the corpus; None where it links to notes or is
+    not plain UTF-8, so that the rest has to be looked at."""
+    text, remark = decode(data)
+    note = parse_note(path, text)
+    if remark or any(_names_a_note(url) for _, url in note.links):
+        return None
+    return papers_of([note])[0]
+
+
 def read_corpus(roots: Sequence[str]) -> tuple[Corpus, dict[str, bytes]]:
     """Read every note under the roots. Returns the corpus and the bytes of each file by its path.
 
@@ -448,6 +465,7 @@ def read_corpus(roots: Sequence[str]) -> tuple[Corpus, dict[str, bytes]]:
             notes.append(parse_note(prefix + path, text))
         for note in notes:
             for line, url in note.links:
+                corpus.linked = corpus.linked or _names_a_note(url)
                 if not unquote(url).split("#")[0].lower().endswith(SUFFIXES) and os.path.isdir(root):
                     source = note.path[len(prefix) :]
                     if _missing_target(root, source, url):

@@ -160,15 +160,16 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_ns: int) -> list[str]:
+def changed_files(
+    roots: Sequence[Path], known: Iterable[FileState], looked_at_ns: int, now: Sequence[FileState] | None = None
+) -> list[str]:
     """Paths that were added, changed or removed since `known` was taken at `looked_at_ns` (a Unix time).
 
     A file whose times and size are the same is not read, unless it was changed so shortly before it was looked at
-    that its times cannot tell. Raises CorpusError if a root is gone.
+    that its times cannot tell. `now`: what scan() gave, if it was just called. Raises CorpusError if a root is gone.
     """
     before = {state.path: state for state in known}
-    now, _ = scan(roots)
-    places = dict(disk_paths(roots, [state.path for state in now]))
+    now = scan(roots)[0] if now is None else now
     changed = sorted(before.keys() - {state.path for state in now})
     for state in now:
         old = before.get(state.path)
@@ -177,7 +178,7 @@ def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_n
             continue
         if old and old.size == state.size:
             try:
-                if digest_of(read_bytes(places[state.path])) == old.digest:
+                if digest_of(read_bytes(disk_path(roots, state.path))) == old.digest:
                     continue
             except OSError:
                 if not old.digest:
@@ -186,16 +187,10 @@ def changed_files(roots: Sequence[Path], known: Iterable[FileState], looked_at_n
     return changed
 
 
-def disk_paths(roots: Sequence[Path], paths: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """(path in the corpus, path on disk)."""
+def disk_path(roots: Sequence[Path], path: str) -> str:
+    """Where a file of the corpus is on disk."""
     if len(roots) == 1:
-        only = os.fspath(roots[0])
-        is_folder = os.path.isdir(only)
-        for path in paths:
-            yield path, os.path.join(only, path) if is_folder else only
-        return
-    by_prefix = dict(zip(root_names(roots), roots, strict=True))
-    for path in paths:
-        name, _, rest = path.partition("/")
-        root = os.fspath(by_prefix[name + "/"])
-        yield path, os.path.join(root, rest) if os.path.isdir(root) else root
+        return os.path.join(roots[0], path) if os.path.isdir(roots[0]) else os.fspath(roots[0])
+    name, _, rest = path.partition("/")
+    root = dict(zip(root_names(roots), roots, strict=True))[name + "/"]
+    return os.path.join(root, rest) if os.path.isdir(root) else os.fspath(root)

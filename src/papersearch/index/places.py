@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
 from papersearch.analysis.normalize import exact_value
@@ -60,13 +61,16 @@ class Columns:
     """The arrays of a generation that is being written. By rank: `ids` (packed), `digests` (64 bits of what is stored),
     `files` (numbers of their notes), `lines` (from 1), `spans` (lines after the first). `files` come by `states`."""
 
-    __slots__ = ("digests", "files", "ids", "labels", "lines", "spans", "states")
+    __slots__ = ("base", "digests", "files", "ids", "labels", "lines", "spans", "spliced", "states")
 
     def __init__(self, states: Sequence[FileState]) -> None:
-        self.states = states
+        self.states = list(states)
         self.ids, self.digests = array("Q"), array("Q")
         self.files, self.lines, self.spans = array("I"), array("I"), array("I")
         self.labels: Labels = {}
+        self.base: Places | None = None
+        """What these columns are a copy of, but for what was `spliced`: first rank and end there, ids put instead."""
+        self.spliced: list[tuple[int, int, array[int]]] = []
 
     def add(self, paper: Paper, file: int, digest: int) -> None:
         """Take the next paper in reading order, from the file of that number."""
@@ -75,10 +79,43 @@ class Columns:
         self.files.append(file)
         self.lines.append(paper.line)
         self.spans.append(paper.end_line - paper.line)
-        for name, written in (("category", [paper.category]), ("venue", [paper.venue]), ("org", paper.orgs)):
+        self.label(paper.category, paper.venue, paper.orgs)
+
+    def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
+        """Count the spellings of one more paper, or with -1 of one less."""
+        for name, written in (("category", [category]), ("venue", [venue]), ("org", orgs)):
             for spelling in filter(None, written):
-                counts = self.labels.setdefault(name, {}).setdefault(exact_value(spelling), {})
-                counts[spelling] = counts.get(spelling, 0) + 1
+                by_key = self.labels.setdefault(name, {})
+                counts = by_key.setdefault(exact_value(spelling), {})
+                counts[spelling] = counts.get(spelling, 0) + by
+                if not counts[spelling]:
+                    del counts[spelling]
+                    if not counts:
+                        del by_key[exact_value(spelling)]
+
+    def splice(self, first: int, end: int, others: Columns) -> None:
+        """Put the papers of other columns in the place of those of ranks [first, end) of the base, which stand after
+        all that was spliced before. Labels are left as they are."""
+        shift = sum(len(ids) - (b - a) for a, b, ids in self.spliced)
+        for name in ("ids", "digests", "files", "lines", "spans"):
+            getattr(self, name)[first + shift : end + shift] = getattr(others, name)
+        self.spliced.append((first, end, others.ids))
+
+    def ranks_now(self) -> array[int] | None:
+        """Rank in the base → rank here, NOWHERE for a paper that is gone; None where all are the same."""
+        assert self.base is not None
+        if all(self.base.packed(a, b) == ids for a, b, ids in self.spliced):
+            return None
+        now, last, at = array("I"), 0, 0
+        for first, end, ids in self.spliced:
+            now.extend(range(at, at + first - last))
+            at += first - last
+            rank_of = {number: at + n for n, number in enumerate(ids)}
+            now.extend(rank_of.get(number, NOWHERE) for number in self.base.packed(first, end))
+            at += len(ids)
+            last = end
+        now.extend(range(at, at + len(self.base) - last))
+        return now
 
     def write(self, path: str, ranks: Iterable[int]) -> tuple[int, int]:
         """Write the file; `ranks` by global document number. Its size, and the CRC-32 of its directory."""
@@ -146,18 +183,34 @@ class Places:
         """Rank by global document number; NOWHERE for deleted ones."""
         return array("I", self._ranks)
 
-    def id(self, rank: int) -> str:
-        """Id of the paper of that rank."""
-        return unpack_id(self._ids[rank])
+    def packed(self, first: int, end: int) -> array[int]:
+        """Packed ids of the papers of ranks [first, end)."""
+        return array("Q", self._ids[first:end])
 
-    def ids(self) -> list[str]:
-        """All ids in reading order."""
-        return list(map(unpack_id, self._ids))
+    def of_file(self, number: int) -> range:
+        """Ranks of the papers of one file, where files follow each other in reading order."""
+        return range(bisect_left(self._files, number), bisect_right(self._files, number))
 
-    def digests(self) -> list[int]:
-        """64 bits that tell two states of a paper apart, by rank."""
-        digests: list[int] = self._file.section(DIGEST).tolist()
-        return digests
+    def copied(self, states: Sequence[FileState]) -> Columns:
+        """The columns of these places, to be changed; the files are as many, in the same order."""
+        columns = Columns(states)
+        columns.base = self
+        columns.ids, columns.digests = array("Q", self._ids), array("Q", self._file.section(DIGEST))
+        columns.files, columns.lines = array("I", self._files), array("I", self._lines)
+        columns.spans = array("I", self._spans)
+        columns.labels = json.loads(json.dumps(self.spellings()))
+        return columns
+
+    def ids(self, ranks: range | None = None) -> list[str]:
+        """Ids in reading order, of all papers or of those of some ranks."""
+        ids = self._ids if ranks is None else self._ids[ranks.start : ranks.stop]
+        return list(map(unpack_id, ids))
+
+    def digests(self, ranks: range | None = None) -> list[int]:
+        """64 bits each that tell two states of a paper apart, likewise."""
+        digests = self._file.section(DIGEST)
+        found: list[int] = (digests if ranks is None else digests[ranks.start : ranks.stop]).tolist()
+        return found
 
     def check(self) -> None:
         """Raises IndexDamagedError unless every byte is what was written: an update carries it on."""
@@ -182,9 +235,7 @@ class Places:
         """Whether these are the places and files that the columns hold."""
         mine = (self._ids, self._file.section(DIGEST), self._files, self._lines, self._spans)
         theirs = (columns.ids, columns.digests, columns.files, columns.lines, columns.spans)
-        return all(list(a) == list(b) for a, b in zip(mine, theirs, strict=True)) and self.states() == list(
-            columns.states
-        )
+        return all(list(a) == list(b) for a, b in zip(mine, theirs, strict=True)) and self.states() == columns.states
 
     def path(self, number: int) -> str:
         """Path of a file of the corpus."""

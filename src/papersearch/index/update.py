@@ -7,6 +7,7 @@ What the table of contents remembers of a build (its meta, JSON):
     roots      the corpus: absolute paths of its folders or files
     looked_at  Unix time in ns at which the states of the files were taken
     counts     kind → number of papers and of notes
+    linked     whether a note may link to another
     words, groups       the user's own terms: words kept whole, names of one idea
     warnings, skipped   lines for the user about files
     built_at   UTC, ISO 8601
@@ -29,7 +30,7 @@ from papersearch.files import (
     changed_files,
     decode,
     digest_of,
-    disk_paths,
+    disk_path,
     read_bytes,
     root_names,
     scan,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from papersearch.glossary.terms import Terms
-    from papersearch.index.places import Columns
+    from papersearch.index.places import Columns, Places
     from papersearch.index.writer import IndexWriter
     from papersearch.reports import Changes
 
@@ -153,7 +154,7 @@ def _carry_out(
     terms: Terms,
     progress: Progress | None,
 ) -> Changes:
-    if not plan.papers:
+    if not plan.columns.ids:
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
         raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
     _analyse(plan.work, writer, terms, progress or (lambda done, total: None))
@@ -237,22 +238,25 @@ def _differs(base: Snapshot, plan: _Plan) -> bool:
 
 
 class _Plan(Record):
-    """What a build has to do: all papers, those to be analysed, the meta and the places of the new generation."""
+    """What a build has to do: the papers to be analysed, the meta and the places of the new generation."""
 
     changes: Changes
-    papers: list[Paper]
     work: list[Paper]
     meta: dict[str, Any]
     columns: Columns
 
 
 def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str) -> _Plan:
+    looked_at = time.time_ns()
+    states, remarks = scan(roots)  # before reading: a change in between is seen at the next look
+    if base is not None and base.places is not None and not terms.problems and not remarks and len(roots) == 1:
+        plan = _plan_of_edits(roots, base, base.places, terms, states, looked_at)
+        if plan is not None:
+            return plan
     from papersearch.digest import read_corpus
     from papersearch.index.places import Columns
     from papersearch.reports import Changes
 
-    looked_at = time.time_ns()
-    states, _ = scan(roots)  # before reading: a change in between is seen at the next look
     corpus, contents = read_corpus(roots)
     seen = {state.path for state in states}
     states += [FileState(path, 0, 0, 0, "") for path in corpus.files if path not in seen]  # came since: to be looked at
@@ -274,32 +278,129 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
         else:
             continue
         work.append(paper)
-    removed = [paper_id for paper_id in before if paper_id not in kept]
     skipped = [str(n) for n in corpus.notices if n.kind == "skipped"]
     warnings = [str(n) for n in corpus.notices if n.kind == "encoding"] + [text for _, text in terms.problems]
-    meta = {
-        "identity": identity(),
-        "dictionary": dictionary_path(),
-        "roots": absolute(roots),
-        "looked_at": looked_at,
-        "counts": dict(Counter(paper.kind for paper in corpus.papers)),
-        "words": list(terms.words),
-        "groups": [list(group) for group in terms.groups],
-        "warnings": warnings,
-        "skipped": skipped,
-        "built_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(looked_at / 1e9)),
-    }
+    counts = Counter[str](paper.kind for paper in corpus.papers)
     changes = Changes(
         added=tuple(added),
         changed=tuple(changed),
-        removed=tuple(removed),
+        removed=tuple(paper_id for paper_id in before if paper_id not in kept),
         unchanged=len(corpus.papers) - len(work),
         files=len(corpus.files),
         skipped=tuple(skipped),
         warnings=tuple(warnings),
         rebuilt=reason,
     )
-    return _Plan(changes, corpus.papers, work, meta, columns)
+    meta = _meta(roots, terms, looked_at, counts, linked=corpus.linked, warnings=warnings, skipped=skipped)
+    return _Plan(changes, work, meta, columns)
+
+
+def _meta(
+    roots: Sequence[str],
+    terms: Terms,
+    looked_at: int,
+    counts: Counter[str],
+    *,
+    linked: bool,
+    warnings: Sequence[str] = (),
+    skipped: Sequence[str] = (),
+) -> dict[str, Any]:
+    return {
+        "identity": identity(),
+        "dictionary": dictionary_path(),
+        "roots": absolute(roots),
+        "looked_at": looked_at,
+        "counts": dict(+counts),
+        "linked": linked,
+        "words": list(terms.words),
+        "groups": [list(group) for group in terms.groups],
+        "warnings": list(warnings),
+        "skipped": list(skipped),
+        "built_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(looked_at / 1e9)),
+    }
+
+
+def _plan_of_edits(
+    roots: Sequence[str], base: Snapshot, places: Places, terms: Terms, states: Sequence[FileState], looked_at: int
+) -> _Plan | None:
+    """The plan where files were edited whose papers depend on no other file: only these are read.
+
+    None where that is not certain: files came or went, notes link to notes, something was remarked about a file, or
+    papers of one heading need ids with ordinals.
+    """
+    from papersearch.digest import read_alone
+    from papersearch.index.places import Columns
+    from papersearch.reports import Changes
+
+    meta = base.meta
+    plain = meta.get("linked") is False and not meta.get("warnings") and not meta.get("skipped")
+    known = places.states()
+    if not plain or meta.get("roots") != absolute(roots) or [s.path for s in known] != [s.path for s in states]:
+        return None
+    edited = set(changed_files(roots, known, int(meta.get("looked_at", 0)), states))
+    columns = places.copied([new.replace(digest=old.digest) for old, new in zip(known, states, strict=True)])
+    counts = Counter({str(kind): int(count) for kind, count in meta.get("counts", {}).items()})
+    added: list[str] = []
+    changed: list[str] = []
+    removed: list[str] = []
+    work: list[Paper] = []
+    for number, state in enumerate(states):
+        if state.path not in edited:
+            continue
+        if state.path == TERMS_NAME:
+            columns.states[number] = state.replace(digest=_digest(state.path, {}, roots))
+            continue
+        try:
+            data = read_bytes(disk_path(roots, state.path))
+        except OSError:
+            return None
+        papers = read_alone(state.path, data)
+        if papers is None:
+            return None
+        columns.states[number] = state.replace(digest=digest_of(data))
+        ranks = places.of_file(number)
+        before = dict(zip(places.ids(ranks), places.digests(ranks), strict=True))
+        if any("-" in paper_id for paper_id in (*before, *(paper.id for paper in papers))):
+            return None
+        new = Columns(())
+        for paper in papers:
+            digest = paper_digest(paper.stored())
+            new.add(paper, number, digest)
+            old = before.pop(paper.id, None)
+            if old == digest:
+                continue
+            if old is None and base.doc_of(paper.id) is not None:
+                return None
+            (changed if old is not None else added).append(paper.id)
+            if old is not None:
+                _forget(base, paper.id, columns, counts)
+            columns.label(paper.category, paper.venue, paper.orgs)
+            counts[paper.kind] += 1
+            work.append(paper)
+        for paper_id in before:
+            if base.doc_of(f"{paper_id}-2") is not None:
+                return None
+            _forget(base, paper_id, columns, counts)
+            removed.append(paper_id)
+        columns.splice(ranks.start, ranks.stop, new)
+    changes = Changes(
+        added=tuple(added),
+        changed=tuple(changed),
+        removed=tuple(removed),
+        unchanged=len(columns.ids) - len(work),
+        files=sum(state.path != TERMS_NAME for state in states),
+    )
+    return _Plan(changes, work, _meta(roots, terms, looked_at, counts, linked=False), columns)
+
+
+def _forget(base: Snapshot, paper_id: str, columns: Columns, counts: Counter[str]) -> None:
+    """Take what a paper was before out of the labels and counts."""
+    doc = base.doc_of(paper_id)
+    if doc is None:
+        raise IndexDamagedError(f"{base.folder}: the paper {paper_id} has no document; run papersearch index --rebuild")
+    stored = base.stored(doc)
+    columns.label(stored["category"], stored["venue"], stored["orgs"], -1)
+    counts[stored["kind"]] -= 1
 
 
 def _digest(path: str, contents: dict[str, bytes], roots: Sequence[str]) -> str:
@@ -307,6 +408,6 @@ def _digest(path: str, contents: dict[str, bytes], roots: Sequence[str]) -> str:
     if path not in contents and not path.endswith(TERMS_NAME):
         return ""
     try:
-        return digest_of(contents[path] if path in contents else read_bytes(dict(disk_paths(roots, [path]))[path]))
+        return digest_of(contents[path] if path in contents else read_bytes(disk_path(roots, path)))
     except OSError:
         return ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -188,19 +188,56 @@ class IndexWriter:
 
     def _write_places(self, columns: Columns, folder: str, entries: list[SegmentEntry]) -> tuple[str, int, int]:
         """Write the file of places of the segments that are about to become current; what Toc.places says of it."""
-        rank_of = {paper_id: rank for rank, paper_id in enumerate(map(unpack_id, columns.ids))}
+        rank_of = self._ranks_of(columns)
+        kept = {} if columns.base is None or self._base is None else self._kept_ranks(columns)
         ranks = array("I")
         for entry in entries:
-            numbers = array("I", [NOWHERE]) * entry.documents
-            field = Segment(folder, entry).field(fields.ID)
-            if field is not None:
-                for number, paper_id in enumerate(field.texts(range(field.term_count))):
-                    for doc in field.docs_of(field.rows(number)):
-                        if doc not in entry.deleted:
-                            numbers[doc] = rank_of[paper_id]
+            numbers = kept.get(entry.segment_id)
+            if numbers is None:
+                numbers = array("I", [NOWHERE]) * entry.documents
+                field = Segment(folder, entry).field(fields.ID)
+                if field is not None:
+                    for number, paper_id in enumerate(field.texts(range(field.term_count))):
+                        for doc in field.docs_of(field.rows(number)):
+                            if doc not in entry.deleted:
+                                numbers[doc] = rank_of(paper_id)
             ranks += numbers
         name = new_segment_id()
         return (name, *columns.write(os.path.join(folder, f"{name}.{PLACES}"), ranks))
+
+    def _kept_ranks(self, columns: Columns) -> dict[str, array[int]]:
+        """Segment that was there → today's ranks of its documents (of deleted ones anything)."""
+        assert columns.base is not None and self._base is not None
+        ranks, now = columns.base.ranks(), columns.ranks_now()
+        if now is not None:
+            now.append(NOWHERE)
+            last = len(now) - 1
+            ranks = array("I", [now[rank if rank < last else last] for rank in ranks])
+        return {
+            segment.entry.segment_id: ranks[start : start + segment.documents]
+            for start, segment in self._base.segments()
+        }
+
+    def _ranks_of(self, columns: Columns) -> Callable[[str], int]:
+        """Id → rank."""
+        if columns.base is None or self._base is None:
+            return {paper_id: rank for rank, paper_id in enumerate(map(unpack_id, columns.ids))}.__getitem__
+        now, base, places = columns.ranks_now(), self._base, columns.base
+        spliced: dict[str, int] = {}
+        shift = 0
+        for first, end, ids in columns.spliced:
+            spliced.update((unpack_id(number), first + shift + n) for n, number in enumerate(ids))
+            shift += len(ids) - (end - first)
+
+        def rank_of(paper_id: str) -> int:
+            rank = spliced.get(paper_id)
+            if rank is None:
+                doc = base.doc_of(paper_id)
+                assert doc is not None  # it was merged from there
+                rank = places.rank(doc) if now is None else now[places.rank(doc)]
+            return rank
+
+        return rank_of
 
     def abort(self) -> None:
         """Forget all changes. Does nothing on a writer that is finished."""
