@@ -19,7 +19,7 @@ from papersearch.analysis.normalize import fold, normalize
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.analysis.words import jieba_words
 from papersearch.api import build_index
-from papersearch.digest import Corpus
+from papersearch.digest import Corpus, parse_note
 from papersearch.fields import GRAMS, TEXT
 from papersearch.files import decode, read_bytes
 from papersearch.index.documents import to_document
@@ -69,6 +69,39 @@ def folder() -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+# ---- a file in parts is what the whole is
+
+
+@settings(max_examples=300)
+@given(notes)
+def test_a_note_parsed_in_parts_is_the_one_parsed_whole(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        in_parts = parse_note("n0.md", text)
+        patch.setattr("papersearch.digest._parts", lambda lines: [0])
+        whole = parse_note("n0.md", text)
+    assert in_parts == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- ```\n  code\n# A[CVPR'22]\n- b\n",
+        "> ```\n> code\n# A\n> <div>\n# B\n",
+        "- <div>\n# A\n\n[a]\n\n# B\n[a]: n1.md\n",
+        "---\n# no heading\n---\n# A\n\n    # code\n# B\ntext\n===\n# C #\n#no\n####### no\n#\n",
+        "[r]: n1.md 'title\n# A\n'\n# B [r]\n",
+        "\\`\n# A\n   ```\n# no\n   ```\n# B\n<!--\n# no\n-->\n# C\n",
+        "1. a\n\n   ~~~\n# A\n\t```\n# B\n* * *\n# C",
+        "", "\n", "#", "# A", "text\n# A\n" * 50,
+    ],
+)  # fmt: skip
+def test_cuts_that_could_go_wrong(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        in_parts = parse_note("n0.md", text)
+        patch.setattr("papersearch.digest._parts", lambda lines: [0])
+        assert in_parts == parse_note("n0.md", text)
 
 
 # ---- nothing is lost

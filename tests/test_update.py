@@ -312,6 +312,7 @@ EDITS = [
     ("## Vision\n", "## Vision\n\n### Zero[KDD'19]\n- about oxen\n"),
     ("### One", "Words before\n\n### Half[KDD'19][ACME]\n\n### One"),
     ("### Two", "# Two"),
+    ("about yaks", "about yaks, see [notes](https://example.org/notes.md) and <https://example.org/x.md>"),
     (DIGEST, "no heading, some words\n"),
     (DIGEST, ""),
 ]

@@ -7,6 +7,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -16,6 +18,7 @@ from markdown_it.token import Token
 from papersearch.files import SUFFIXES, Notice, decode, find_notes, read_bytes, require, root_names
 from papersearch.heading import Heading, parse_heading, plain
 from papersearch.paper import Paper, Section, identity, make_id
+from papersearch.record import Record
 
 MAX_NESTING = 100
 """Deeper block structure is read as text; markdown-it drops what lies deeper than its limit, we do not (source
@@ -32,6 +35,7 @@ DEEPEST_INDENT = 60
 DEEPEST_MARKERS = 10
 """A list 30 deep with 10 more markers on one line still keeps below MAX_NESTING."""
 _FRONT_MATTER_LIMIT = 200
+_ATX = re.compile(r"#{1,6}(?:[ \t]|$)")
 
 
 @dataclass
@@ -146,36 +150,81 @@ def _without_depth(lines: list[str]) -> list[str]:
     return flat
 
 
-def parse_note(path: str, text: str) -> Note:
-    """Take one file apart. `path` is relative to the corpus; line numbers inside count from 0."""
-    lines = _LINE_END.split(text)
-    if lines and not lines[-1]:
-        lines.pop()
-    parser, env = _Parser(), dict[str, object]()
-    tokens = parser.parse("\n".join(_without_depth(_without_front_matter(lines))), env)
-    heads: list[_Head] = []
+class _Outline(Record):
+    """What a stretch of Markdown is made of; lines count from its first one."""
+
+    heads: tuple[tuple[int, int, int, str], ...]
+    """Level, first line, line after it and source of each heading at the top level."""
+    bullets: tuple[int, ...]
+    links: tuple[tuple[int, str], ...]
+    defines: bool
+    """Whether it defines references, which hold for all of the file."""
+
+
+def _outline(text: str) -> _Outline:
+    parser, env = _parser(), dict[str, object]()
+    tokens = parser.parse(text, env)
+    heads: list[tuple[int, int, int, str]] = []
     links: list[tuple[int, str]] = []
     bullets: list[int] = []
-    stack: list[int] = []
     for i, token in enumerate(tokens):
         if token.map is None:
             continue
         if token.type == "heading_open" and token.level == 0:
-            source = tokens[i + 1].content
-            head = _Head(int(token.tag[1]), token.map[0], token.map[1], source, parse_heading(source))
-            while stack and heads[stack[-1]].level >= head.level:
-                heads[stack.pop()].end = head.start
-            head.parents = tuple(stack)
-            stack.append(len(heads))
-            heads.append(head)
+            heads.append((int(token.tag[1]), token.map[0], token.map[1], tokens[i + 1].content))
         elif token.type == "list_item_open" and token.level == 1:
             bullets.append(token.map[0])
         elif token.type == "inline" and ("](" in token.content or "][" in token.content or "://" in token.content
                                          or ("]" in token.content and "references" in env)):  # fmt: skip
             links.extend((token.map[0], url) for url in parser.links(token.content, env) if url)
+    return _Outline(tuple(heads), tuple(bullets), tuple(links), "references" in env)
+
+
+_outline_of_part = lru_cache(maxsize=4096)(_outline)
+
+
+@cache
+def _parser() -> _Parser:
+    return _Parser()
+
+
+def _parts(lines: Sequence[str]) -> list[int]:
+    """Lines at which the file may be cut without changing what its parts are made of: 0, and headings that nothing
+    before them can swallow. Only a fence or raw HTML at the top level could: then there are none.
+    """
+    if any(line.lstrip(" ")[:3] in ("```", "~~~") or line.lstrip(" ")[:1] == "<" for line in lines):
+        return [0]
+    return [0, *(n for n, line in enumerate(lines) if n and line[:1] == "#" and _ATX.match(line))]
+
+
+def parse_note(path: str, text: str) -> Note:
+    """Take one file apart. `path` is relative to the corpus; line numbers inside count from 0.
+
+    What a part between two headings is made of depends on its text alone, and is remembered: of a file that was edited
+    only the parts that changed are parsed again.
+    """
+    lines = _LINE_END.split(text)
+    if lines and not lines[-1]:
+        lines.pop()
+    flat = _without_depth(_without_front_matter(lines))
+    cuts = _parts(flat)
+    outlines = [(start, _outline_of_part("\n".join(flat[start:stop]))) for start, stop in pairwise([*cuts, len(flat)])]
+    if len(outlines) > 1 and any(outline.defines for _, outline in outlines):
+        outlines = [(0, _outline("\n".join(flat)))]
+    heads: list[_Head] = []
+    stack: list[int] = []
+    for line, outline in outlines:
+        for level, start, stop, source in outline.heads:
+            head = _Head(level, line + start, line + stop, source, parse_heading(source))
+            while stack and heads[stack[-1]].level >= head.level:
+                heads[stack.pop()].end = head.start
+            head.parents = tuple(stack)
+            stack.append(len(heads))
+            heads.append(head)
     for index in stack:
         heads[index].end = len(lines)
-    return Note(path, lines, heads, links, bullets)
+    links = [(line + at, url) for line, outline in outlines for at, url in outline.links]
+    return Note(path, lines, heads, links, [line + at for line, outline in outlines for at in outline.bullets])
 
 
 # ---- from structure to papers
@@ -425,7 +474,8 @@ def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
 
 def _names_a_note(url: str) -> bool:
     """Whether a link may lead to a note, wherever that is."""
-    return unquote(re.split(r"[?#]", url, maxsplit=1)[0]).lower().endswith(SUFFIXES)
+    target = re.split(r"[?#]", url, maxsplit=1)[0]
+    return not _SCHEME.match(url) and unquote(target).lower().endswith(SUFFIXES)
 
 
 def read_alone(path: str, data: bytes) -> list[Paper] | None:

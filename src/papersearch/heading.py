@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from papersearch.record import Record
 from papersearch.venues import KNOWN_YEARLESS, canonical_venue
@@ -119,6 +120,7 @@ def _alias_in_parens(title: str) -> str | None:
     return inner if named and len(inner) <= MAX_ALIAS_LENGTH and canonical_venue(inner) is None else None
 
 
+@lru_cache(maxsize=4096)
 def parse_heading(source: str) -> Heading:
     """Read a heading's inline Markdown, e.g. `DBNet: Real-time …[AAAI'20][HUST]`.
 
