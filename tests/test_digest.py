@@ -197,6 +197,12 @@ def test_companions_are_attached_and_never_split(tmp_path: Path) -> None:
     assert {p.path for p in by_title.values()} == {"digest.md"}
 
 
+def test_one_line_may_name_several_companions(tmp_path: Path) -> None:
+    notes = {"d.md": "## C\n\n### A[CVPR'22]\n- [x](x.md), [y](y.md)\n", "x.md": "about x\n", "y.md": "about y\n"}
+    (paper,) = papers_in(tmp_path, notes)
+    assert [section.path for section in paper.sections] == ["d.md", "x.md", "y.md"]
+
+
 def test_a_companion_of_two_papers_is_found_with_both(tmp_path: Path) -> None:
     text = "# D\n\n## C\n\n### A[CVPR'22]\n- [x](c.md)\n\n### B[ICML'20]\n- [x](c.md) and [again](./c.md#part)\n"
     a, b = papers_in(tmp_path, {"d.md": text, "c.md": "# C\n\nbody\n"})

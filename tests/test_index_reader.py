@@ -673,7 +673,7 @@ def test_tables_that_contradict_the_files_are_refused(tmp_path: Path, documents:
 def test_another_version_is_named(tmp_path: Path, version: int) -> None:
     filled(tmp_path)
     retable(tmp_path, lambda table: table.update(format=version))
-    with pytest.raises(IndexDamagedError, match=f"format version {version}, and this program reads version 2"):
+    with pytest.raises(IndexDamagedError, match=f"format version {version}, and this program reads version 3"):
         open_snapshot(tmp_path)
     with pytest.raises(IndexDamagedError, match="format version"):
         read_generation(tmp_path)

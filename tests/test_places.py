@@ -34,7 +34,8 @@ STATES = [FileState("a.md", 1, 5, -7, "ab" * 16), FileState("b \udcff.md", 2, 6,
 def columns() -> Columns:
     made = Columns(STATES)
     for number, paper in enumerate(PAPERS):
-        made.add(paper, min(number, 1), number)
+        made.add(paper, min(number, 1), number, number + 7)
+    made.links = [(0, 1)]
     return made
 
 
@@ -58,8 +59,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert places.labels("org") == {"acme": "ACME", "lab": "Lab"}
     assert places.labels("year") == {}
     assert places.same(columns()) and list(places.problems([0, 2, 3])) == []
+    assert (places.links(), list(places.values("keys")), places.of_file(1)) == ([(0, 1)], [7, 8, 9], range(1, 3))
     other = columns()
     other.lines[0] += 1
+    assert not places.same(other)
+    other = columns()
+    other.links = []
     assert not places.same(other)
     with pytest.raises(IndexDamagedError):
         places.place(1)
@@ -68,12 +73,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_of_two_spellings_as_frequent_the_first_by_code_points_is_shown(tmp_path: Path) -> None:
     made = Columns(STATES)
     for paper in PAPERS[:2]:
-        made.add(paper, 0, 0)
+        made.add(paper, 0, 0, 0)
     made.write(str(tmp_path / "x"), [0, 1])
     assert Places(FlatFile(str(tmp_path / "x")), 2).labels("category") == {"vision": "Vision"}
 
 
-@pytest.mark.parametrize("name", ["ids", "digests", "files", "lines", "spans"])
+@pytest.mark.parametrize("name", ["ids", "digests", "keys", "files", "lines", "spans"])
 def test_columns_of_different_lengths_are_damage(tmp_path: Path, name: str) -> None:
     made = columns()
     getattr(made, name).pop()
@@ -92,6 +97,8 @@ def test_another_number_of_documents_is_damage(tmp_path: Path) -> None:
     ("change", "told"),
     [
         (lambda c: c.files.__setitem__(0, 9), "file that is not there"),
+        (lambda c: c.links.append((0, 2)), "file that is not there"),
+        (lambda c: c.files.__setitem__(0, 1) or c.files.__setitem__(1, 0), "order of their files"),
         (lambda c: c.labels.update(venue=3), "labels"),
     ],
 )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from itertools import pairwise
+from functools import cache
+from hashlib import blake2b
 from pathlib import PurePosixPath
+from typing import Literal
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import mdTrim
 from markdown_it.token import Token
 
 from papersearch.files import SUFFIXES, Notice, decode, find_notes, read_bytes, require, root_names
@@ -36,6 +39,11 @@ DEEPEST_MARKERS = 10
 """A list 30 deep with 10 more markers on one line still keeps below MAX_NESTING."""
 _FRONT_MATTER_LIMIT = 200
 _ATX = re.compile(r"#{1,6}(?:[ \t]|$)")
+_NOTE_SUFFIX = re.compile("|".join([*map(re.escape, SUFFIXES), "[%&]"]), re.IGNORECASE)
+_NEEDS_PARSER = re.compile(r"\n(?: {0,3}(?:```|~~~|<|(?:=+|-+)[ \t]*(?:\n|$))| {1,3}#)")
+"""A line that may open a fence or raw HTML, underline a heading, or be an indented one. To begin with what every line
+begins with makes looking for it several times as fast as `^` does."""
+_MAYBE_DEEP = re.compile(r"\n[ \t>\-*+0-9.)]{11}")
 
 
 @dataclass
@@ -45,8 +53,10 @@ class Corpus:
     papers: list[Paper] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
-    linked: bool = False
-    """Whether a note may link to another, so that the papers of one depend on those of others."""
+    keys: list[int] = field(default_factory=list)
+    """What tells the source of each paper, 0 where it depends on other notes."""
+    links: list[tuple[str, str]] = field(default_factory=list)
+    """(note, another note that it links to)."""
 
 
 # ---- from text to structure
@@ -106,15 +116,41 @@ class _Head:
     is_paper: bool = False
 
 
-@dataclass
+class _Part:
+    """Lines [start, stop) of a note, with what they are made of. Parsed when that is asked for."""
+
+    __slots__ = ("_known", "_text", "start", "stop")
+
+    def __init__(self, text: str, start: int, stop: int, known: _Outline | None = None) -> None:
+        self._text, self._known = text, known
+        self.start, self.stop = start, stop
+
+    @property
+    def outline(self) -> _Outline:
+        if self._known is None:
+            self._known = _outline(self._text)
+        return self._known
+
+    @property
+    def is_parsed(self) -> bool:
+        return self._known is not None
+
+    @property
+    def may_link_to_a_note(self) -> bool:
+        """Whether there is a link, and a suffix of notes or what may be made of one."""
+        linking = "](" in self._text if self._known is None else bool(self._known.links)
+        return linking and bool(_NOTE_SUFFIX.search(self._text))
+
+
 class Note:
     """One Markdown file, read and taken apart."""
 
-    path: str
-    lines: list[str]
-    heads: list[_Head]
-    links: list[tuple[int, str]]
-    bullets: list[int]
+    def __init__(self, path: str, lines: list[str], heads: list[_Head], parts: Sequence[_Part]) -> None:
+        self.path = path
+        self.lines = lines
+        self.heads = heads
+        self._parts = parts
+        self._starts = [part.start for part in parts]
 
     @property
     def text(self) -> str:
@@ -123,6 +159,42 @@ class Note:
     @property
     def dated(self) -> list[_Head]:
         return [head for head in self.heads if head.heading.dated]
+
+    @property
+    def links(self) -> list[tuple[int, str]]:
+        """(line, target) of all links."""
+        return self.links_between(0, len(self.lines))
+
+    @property
+    def bullets(self) -> list[int]:
+        """Lines of the list items at the top level."""
+        return self.bullets_between(0, len(self.lines))
+
+    def links_between(self, first: int, stop: int) -> list[tuple[int, str]]:
+        """(line, target) of the links in lines [first, stop)."""
+        return [
+            (part.start + at, url)
+            for part in self._parts_between(first, stop)
+            for at, url in part.outline.links
+            if first <= part.start + at < stop
+        ]
+
+    def links_to_notes(self) -> list[tuple[int, str]]:
+        """(line, target) of links, among them all that may lead to a note."""
+        parts = [part for part in self._parts if part.may_link_to_a_note]
+        return [(part.start + at, url) for part in parts for at, url in part.outline.links]
+
+    def bullets_between(self, first: int, stop: int) -> list[int]:
+        """Lines of the list items at the top level in lines [first, stop)."""
+        return [
+            part.start + at
+            for part in self._parts_between(first, stop)
+            for at in part.outline.bullets
+            if first <= part.start + at < stop
+        ]
+
+    def _parts_between(self, first: int, stop: int) -> Sequence[_Part]:
+        return self._parts[max(bisect_right(self._starts, first) - 1, 0) : bisect_left(self._starts, stop)]
 
 
 def _without_front_matter(lines: list[str]) -> list[str]:
@@ -153,23 +225,28 @@ def _without_depth(lines: list[str]) -> list[str]:
 class _Outline(Record):
     """What a stretch of Markdown is made of; lines count from its first one."""
 
-    heads: tuple[tuple[int, int, int, str], ...]
+    heads: tuple[tuple[int, int, int, str], ...] = ()
     """Level, first line, line after it and source of each heading at the top level."""
-    bullets: tuple[int, ...]
-    links: tuple[tuple[int, str], ...]
-    defines: bool
+    bullets: tuple[int, ...] = ()
+    links: tuple[tuple[int, str], ...] = ()
+    defines: bool = False
     """Whether it defines references, which hold for all of the file."""
+    is_open: bool = False
+    """Whether it may end inside a fence or raw HTML, which then goes on."""
 
 
 def _outline(text: str) -> _Outline:
     parser, env = _parser(), dict[str, object]()
-    tokens = parser.parse(text, env)
+    tokens = parser.parse(text + "\n", env)  # so that a blank line at the end is one
     heads: list[tuple[int, int, int, str]] = []
     links: list[tuple[int, str]] = []
     bullets: list[int] = []
+    last: Token | None = None
     for i, token in enumerate(tokens):
         if token.map is None:
             continue
+        if token.level == 0:
+            last = token
         if token.type == "heading_open" and token.level == 0:
             heads.append((int(token.tag[1]), token.map[0], token.map[1], tokens[i + 1].content))
         elif token.type == "list_item_open" and token.level == 1:
@@ -177,10 +254,9 @@ def _outline(text: str) -> _Outline:
         elif token.type == "inline" and ("](" in token.content or "][" in token.content or "://" in token.content
                                          or ("]" in token.content and "references" in env)):  # fmt: skip
             links.extend((token.map[0], url) for url in parser.links(token.content, env) if url)
-    return _Outline(tuple(heads), tuple(bullets), tuple(links), "references" in env)
-
-
-_outline_of_part = lru_cache(maxsize=4096)(_outline)
+    reaches_end = last is not None and last.map is not None and last.map[1] > text.count("\n")
+    is_open = reaches_end and last is not None and last.type in ("fence", "html_block")
+    return _Outline(tuple(heads), tuple(bullets), tuple(links), "references" in env, is_open)
 
 
 @cache
@@ -188,34 +264,60 @@ def _parser() -> _Parser:
     return _Parser()
 
 
-def _parts(lines: Sequence[str]) -> list[int]:
-    """Lines at which the file may be cut without changing what its parts are made of: 0, and headings that nothing
-    before them can swallow. Only a fence or raw HTML at the top level could: then there are none.
+def _parts(lines: Sequence[str]) -> list[_Part]:
+    """The file, cut before headings that nothing can swallow: `#` at the begin of a line, unless a fence or raw HTML
+    is open there. What a part is made of depends on its text alone, and most need no parser to know their headings.
     """
-    if any(line.lstrip(" ")[:3] in ("```", "~~~") or line.lstrip(" ")[:1] == "<" for line in lines):
-        return [0]
-    return [0, *(n for n, line in enumerate(lines) if n and line[:1] == "#" and _ATX.match(line))]
+    cuts = [0, *(n for n, line in enumerate(lines) if n and line[:1] == "#" and _ATX.match(line)), len(lines)]
+    parts: list[_Part] = []
+    i, last = 0, len(cuts) - 1
+    while i < last:
+        j = i + 1
+        text = "\n".join(lines[cuts[i] : cuts[j]])
+        known: _Outline | None = None
+        if "]:" in text or _NEEDS_PARSER.search(f"\n{text}"):  # it may define a reference, or …
+            known = _outline(text)
+            while known.is_open and j < last:
+                j = min(2 * j - i, last)  # twice as many each time: what is never closed does not cost the square
+                text = "\n".join(lines[cuts[i] : cuts[j]])
+                known = _outline(text)
+            if known.defines and (i or j < last):
+                text = "\n".join(lines)
+                return [_Part(text, 0, len(lines), _outline(text))]
+        parts.append(_Part(text, cuts[i], cuts[j], known))
+        i = j
+    return parts
+
+
+def _heads_of(part: _Part, lines: Sequence[str]) -> Iterable[tuple[int, int, int, str]]:
+    """As in an outline; where only the first line can be a heading, without parsing the part."""
+    if part.is_parsed:
+        return part.outline.heads
+    first = lines[part.start] if part.start < part.stop else ""
+    if not _ATX.match(first):
+        return ()
+    rest = first.lstrip("#")
+    source = rest.rstrip(" \t")
+    without_closing = source.rstrip("#")
+    if without_closing.endswith((" ", "\t")):
+        source = without_closing
+    return ((len(first) - len(rest), 0, 1, mdTrim(source.replace("\0", "\ufffd"))),)
 
 
 def parse_note(path: str, text: str) -> Note:
-    """Take one file apart. `path` is relative to the corpus; line numbers inside count from 0.
-
-    What a part between two headings is made of depends on its text alone, and is remembered: of a file that was edited
-    only the parts that changed are parsed again.
-    """
-    lines = _LINE_END.split(text)
+    """Take one file apart. `path` is relative to the corpus; line numbers inside count from 0."""
+    lines = _LINE_END.split(text) if "\r" in text else text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    flat = _without_depth(_without_front_matter(lines))
-    cuts = _parts(flat)
-    outlines = [(start, _outline_of_part("\n".join(flat[start:stop]))) for start, stop in pairwise([*cuts, len(flat)])]
-    if len(outlines) > 1 and any(outline.defines for _, outline in outlines):
-        outlines = [(0, _outline("\n".join(flat)))]
+    flat = _without_front_matter(lines)
+    if _MAYBE_DEEP.search("\n".join(["", *lines]) if "\r" in text else f"\n{text}"):
+        flat = _without_depth(flat)
+    parts = _parts(flat)
     heads: list[_Head] = []
     stack: list[int] = []
-    for line, outline in outlines:
-        for level, start, stop, source in outline.heads:
-            head = _Head(level, line + start, line + stop, source, parse_heading(source))
+    for part in parts:
+        for level, start, stop, source in _heads_of(part, flat):
+            head = _Head(level, part.start + start, part.start + stop, source, parse_heading(source))
             while stack and heads[stack[-1]].level >= head.level:
                 heads[stack.pop()].end = head.start
             head.parents = tuple(stack)
@@ -223,8 +325,7 @@ def parse_note(path: str, text: str) -> Note:
             heads.append(head)
     for index in stack:
         heads[index].end = len(lines)
-    links = [(line + at, url) for line, outline in outlines for at, url in outline.links]
-    return Note(path, lines, heads, links, [line + at for line, outline in outlines for at in outline.bullets])
+    return Note(path, lines, heads, parts)
 
 
 # ---- from structure to papers
@@ -295,44 +396,70 @@ def _section(note: Note, start: int, stop: int, *, companion: bool = False) -> S
     return Section(note.path, start + 1, "\n".join(note.lines[start:stop]), companion) if start < stop else None
 
 
-def _paper(note: Note, head: _Head | None, start: int, stop: int, above: Sequence[_Head], kind: str) -> Paper:
-    """The paper whose heading is `head` and whose own notes are the lines [start, stop)."""
-    heading = head.heading if head else Heading(PurePosixPath(note.path).stem)
-    section = _section(note, start, stop)
-    first = head.start if head else start
-    links = dict.fromkeys(url for line, url in note.links if first <= line < stop)
-    context = [h.source for h in above] + list(heading.groups)
-    if head and "](" in head.source:
-        context.append(head.source)
-    return Paper(
-        id="",
-        title=heading.title,
-        path=note.path,
-        line=first + 1,
-        end_line=max(section.end_line if section else 0, head.stop if head else 0, first + 1),
-        kind="paper" if kind == "paper" else "note",
-        aliases=heading.aliases,
-        category=plain(above[-1].source) if above else None,
-        venue=heading.venue,
-        venue_raw=heading.venue_raw,
-        year=heading.year,
-        orgs=heading.orgs,
-        bullets=sum(start <= line < stop for line in note.bullets),
-        links=tuple(links),
-        context=tuple(context),
-        sections=(section,) if section else (),
-    )
+_Kind = Literal["paper", "note"]
+
+
+class _Sketch:
+    """Where a paper stands in a note, before it is read: its heading and its own notes, the lines [start, stop)."""
+
+    __slots__ = ("above", "head", "kind", "note", "start", "stop")
+
+    def __init__(
+        self, note: Note, head: _Head | None, start: int, stop: int, above: Sequence[_Head], kind: _Kind
+    ) -> None:
+        self.note, self.head, self.start, self.stop = note, head, start, stop
+        self.above, self.kind = above, kind
+
+    @property
+    def first(self) -> int:
+        """Its first line, from 0."""
+        return self.head.start if self.head else self.start
+
+    def source_key(self) -> int:
+        """64 bits that tell what is written in the note about one paper from what is written about another, or was
+        before an edit; above 0. What is made of it depends on nothing else, unless the note links to notes."""
+        around = [self.kind, str(self.start - self.first), *(head.source for head in self.above), ""]
+        text = "\n".join([*around, *self.note.lines[self.first : self.stop]])
+        return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") or 1
+
+    def paper(self, paper_id: str = "") -> Paper:
+        """The paper, with its own notes."""
+        note, head, above, first = self.note, self.head, self.above, self.first
+        heading = head.heading if head else Heading(PurePosixPath(note.path).stem)
+        section = _section(note, self.start, self.stop)
+        context = [h.source for h in above] + list(heading.groups)
+        if head and "](" in head.source:
+            context.append(head.source)
+        return Paper(
+            id=paper_id,
+            title=heading.title,
+            path=note.path,
+            line=first + 1,
+            end_line=max(section.end_line if section else 0, head.stop if head else 0, first + 1),
+            kind=self.kind,
+            aliases=heading.aliases,
+            category=plain(above[-1].source) if above else None,
+            venue=heading.venue,
+            venue_raw=heading.venue_raw,
+            year=heading.year,
+            orgs=heading.orgs,
+            bullets=len(note.bullets_between(self.start, self.stop)),
+            links=tuple(dict.fromkeys(url for _, url in note.links_between(first, self.stop))),
+            context=tuple(context),
+            sections=(section,) if section else (),
+        )
 
 
 def _has_words(lines: Iterable[str]) -> bool:
     return any(c.isalnum() for line in lines for c in line)
 
 
-def _papers_of_digest(note: Note) -> Iterator[Paper]:
-    """Papers in order; text outside of all of them becomes notes of its own, titled by the heading above it."""
+def _sketches(note: Note) -> Iterator[_Sketch]:
+    """Papers of a digest in order; text outside of all of them becomes notes of its own, titled by the heading above
+    it."""
     heads = note.heads
     if _has_words(note.lines[: heads[0].start]):
-        yield _paper(note, None, 0, heads[0].start, (), "note")
+        yield _Sketch(note, None, 0, heads[0].start, (), "note")
     holding = {parent for head in heads if head.is_paper for parent in head.parents}
     skip_until = 0
     for i, head in enumerate(heads):
@@ -340,22 +467,22 @@ def _papers_of_digest(note: Note) -> Iterator[Paper]:
             continue
         above = [heads[j] for j in head.parents]
         if head.is_paper:
-            yield _paper(note, head, head.stop, head.end, above, "paper")
+            yield _Sketch(note, head, head.stop, head.end, above, "paper")
             skip_until = head.end
         elif i in holding:
             following = heads[i + 1].start
             if _has_words(note.lines[head.stop : following]):
-                yield _paper(note, head, head.stop, following, above, "note")
+                yield _Sketch(note, head, head.stop, following, above, "note")
         else:
-            yield _paper(note, head, head.stop, head.end, above, "note")
+            yield _Sketch(note, head, head.stop, head.end, above, "note")
             skip_until = head.end
 
 
-def _whole_note(note: Note) -> Paper:
+def _whole_note(note: Note) -> _Sketch:
     """A file nobody links and without papers in it: one paper (its heading names an org or a venue) or note."""
     head = note.heads[0] if note.heads and not _has_words(note.lines[: note.heads[0].start]) else None
-    kind = "paper" if head and head.heading.groups else "note"
-    return _paper(note, head, head.stop if head else 0, len(note.lines), (), kind)
+    kind: _Kind = "paper" if head and head.heading.groups else "note"
+    return _Sketch(note, head, head.stop if head else 0, len(note.lines), (), kind)
 
 
 def _is_digest_whoever_links_it(note: Note) -> bool:
@@ -363,10 +490,10 @@ def _is_digest_whoever_links_it(note: Note) -> bool:
     return len(note.dated) >= 3 and len(note.dated) * 2 > len(note.heads)
 
 
-class _Resolver:
+class Resolver:
     """Where a link in a note leads inside the corpus."""
 
-    def __init__(self, paths: Iterable[str], *, whole_folder: bool) -> None:
+    def __init__(self, paths: Iterable[str], *, whole_folder: bool = True) -> None:
         self.paths = set(paths)
         self.by_name: dict[str, list[str]] = defaultdict(list)
         if whole_folder:
@@ -405,58 +532,112 @@ def _missing_target(root: str, source: str, url: str) -> bool:
         return True
 
 
-def papers_of(notes: Sequence[Note], *, whole_folder: bool = True) -> tuple[list[Paper], list[Notice]]:
-    """Papers of all notes of a corpus, companions attached, ids given. Notices name the broken links.
+class Row:
+    """A paper as it was found in a note: `paper`, or what it was known by before, with `line` of today (from 1)."""
 
-    `whole_folder`: whether a link to the wrong folder may be mended by a unique file name.
+    __slots__ = ("key", "line", "paper")
+
+    def __init__(self, key: int, line: int, paper: Paper | None) -> None:
+        self.key, self.line, self.paper = key, line, paper
+
+
+class Readings(Record):
+    """What notes are made of, together."""
+
+    rows: dict[str, list[Row]]
+    """Path → its papers in reading order; their ids lack ordinals."""
+    notices: list[Notice]
+    """Links that lead nowhere."""
+    links: list[tuple[str, str]]
+    """(note, another note that it links to), each once."""
+
+
+def read_together(
+    notes: Sequence[Note], resolver: Resolver | None = None, known: Mapping[str, Container[int]] | None = None
+) -> Readings:
+    """Papers of notes that link to no others than each other, companions attached.
+
+    `resolver`: of the paths of all notes of the corpus, if these are not all. `known`: path → source keys of papers
+    that need not be read again.
     """
-    resolver = _Resolver((note.path for note in notes), whole_folder=whole_folder)
+    resolver = resolver or Resolver(note.path for note in notes)
     by_path = {note.path: note for note in notes}
     notices: list[Notice] = []
-    linked: dict[tuple[str, int], str] = {}
+    linked: dict[str, list[tuple[int, str]]] = {note.path: [] for note in notes}
     for note in notes:
-        for line, url in note.links:
+        for line, url in note.links_to_notes():
             path, problem = resolver.resolve(note.path, url)
             if problem:
                 notices.append(Notice(note.path, line + 1, problem, "link"))
             if path and path != note.path:
-                linked[note.path, line] = path
+                linked[note.path].append((line, path))
 
     for note in notes:
         _mark_papers(note, by_structure=True)
     digests = {note.path for note in notes if any(head.is_paper for head in note.heads)}
     companions: set[str] = set()
-    for (source, line), target in linked.items():
-        in_paper = any(h.is_paper and h.start <= line < h.end for h in by_path[source].heads)
-        if source in digests and in_paper and not _is_digest_whoever_links_it(by_path[target]):
-            companions.add(target)
+    for source in digests:
+        ends = {head.start: head.end for head in by_path[source].heads if head.is_paper}
+        starts = sorted(ends)
+        for line, target in linked[source]:
+            i = bisect_right(starts, line) - 1
+            if i >= 0 and line < ends[starts[i]] and not _is_digest_whoever_links_it(by_path[target]):
+                companions.add(target)
     # Two notes whose papers link to each other would both vanish: the one with more papers stays a digest.
     for path in sorted(companions & digests, key=lambda p: (-len(by_path[p].dated), p)):
-        sources = {source for (source, _), target in linked.items() if target == path and source in digests}
+        sources = {source for source in digests if any(target == path for _, target in linked[source])}
         if sources and sources <= companions:
             companions.discard(path)
 
-    papers: list[Paper] = []
+    rows: dict[str, list[Row]] = {}
+    reached: set[str] = set()
     for note in notes:
         if note.path in companions:
             continue
         if note.path not in digests:
-            if _has_words(note.lines):
-                papers.append(_whole_note(note))
+            rows[note.path] = [_row(_whole_note(note), (), known)] if _has_words(note.lines) else []
             continue
-        for paper in _papers_of_digest(note):
-            targets = dict.fromkeys(
-                target
-                for (source, line), target in linked.items()
-                if source == note.path and target in companions and paper.line <= line + 1 <= paper.end_line
-            )
-            attached = [s for t in targets if (s := _section(by_path[t], 0, len(by_path[t].lines), companion=True))]
-            papers.append(paper.replace(sections=(*paper.sections, *attached)))
-    reached = {s.path for paper in papers for s in paper.sections}
-    papers.extend(
-        _whole_note(by_path[path]) for path in sorted(companions - reached) if _has_words(by_path[path].lines)
-    )
-    return _with_ids(papers), notices
+        here = rows[note.path] = []
+        links = linked[note.path]
+        for sketch in _sketches(note):
+            inside = links[bisect_left(links, (sketch.first,)) : bisect_left(links, (sketch.stop,))]
+            targets = dict.fromkeys(target for _, target in inside)
+            attached = [by_path[target] for target in targets if target in companions]
+            reached.update(note.path for note in attached if _has_words(note.lines))
+            here.append(_row(sketch, attached, known))
+    for path in sorted(companions):
+        lost = path not in reached and _has_words(by_path[path].lines)
+        rows[path] = [_row(_whole_note(by_path[path]), (), known)] if lost else []
+    pairs = dict.fromkeys((source, target) for source, links in linked.items() for _, target in links)
+    return Readings(rows, notices, list(pairs))
+
+
+def _row(sketch: _Sketch, attached: Sequence[Note], known: Mapping[str, Container[int]] | None) -> Row:
+    """With companions there is no key: what they hold is not in the source."""
+    key = 0 if attached else sketch.source_key()
+    line = sketch.first + 1
+    if key and known is not None and key in known[sketch.note.path]:
+        return Row(key, line, None)
+    paper = sketch.paper()
+    if attached:
+        more = [s for note in attached if (s := _section(note, 0, len(note.lines), companion=True))]
+        paper = paper.replace(sections=(*paper.sections, *more))
+    return Row(key, line, paper)
+
+
+def papers_of(notes: Sequence[Note], *, whole_folder: bool = True) -> tuple[list[Paper], list[Notice]]:
+    """Papers of all notes of a corpus, companions attached, ids given. Notices name the broken links.
+
+    `whole_folder`: whether a link to the wrong folder may be mended by a unique file name.
+    """
+    found = read_together(notes, Resolver((note.path for note in notes), whole_folder=whole_folder))
+    return _with_ids(row.paper for note in notes for row in found.rows[note.path] if row.paper), found.notices
+
+
+def base_id(paper: Paper) -> str:
+    """The id of a paper that no earlier one has the heading of."""
+    key = identity(paper.title, paper.venue, paper.year)
+    return make_id(key if paper.kind == "paper" else f"note|{key}")
 
 
 def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
@@ -465,46 +646,31 @@ def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
     seen: Counter[str] = Counter()
     done: list[Paper] = []
     for paper in papers:
-        key = identity(paper.title, paper.venue, paper.year)
-        base = make_id(key if paper.kind == "paper" else f"note|{key}")
+        base = base_id(paper)
         seen[base] += 1
         done.append(paper.replace(id=base if seen[base] == 1 else f"{base}-{seen[base]}"))
     return done
 
 
-def _names_a_note(url: str) -> bool:
-    """Whether a link may lead to a note, wherever that is."""
-    target = re.split(r"[?#]", url, maxsplit=1)[0]
-    return not _SCHEME.match(url) and unquote(target).lower().endswith(SUFFIXES)
-
-
-def read_alone(path: str, data: bytes) -> list[Paper] | None:
-    """Papers of a note that no other links, read without the rest of the corpus; None where it links to notes or is
-    not plain UTF-8, so that the rest has to be looked at."""
-    text, remark = decode(data)
-    note = parse_note(path, text)
-    if remark or any(_names_a_note(url) for _, url in note.links):
-        return None
-    return papers_of([note])[0]
-
-
-def read_corpus(roots: Sequence[str]) -> tuple[Corpus, dict[str, bytes]]:
+def read_corpus(roots: Sequence[str], *, check_links: bool = False) -> tuple[Corpus, dict[str, bytes]]:
     """Read every note under the roots. Returns the corpus and the bytes of each file by its path.
 
     With several roots, paths begin with the root's own name. Raises CorpusError when a root does not exist; a file
-    that cannot be read is skipped and named in the notices.
+    that cannot be read is skipped and named in the notices. `check_links`: also look for the files behind links that
+    lead to no notes.
     """
     corpus = Corpus()
     contents: dict[str, bytes] = {}
     prefixes = root_names(roots)
     for root, prefix in zip(roots, prefixes, strict=True):
         require(root)
+        is_folder = os.path.isdir(root)
         paths, notices = find_notes(root)
         corpus.notices += [n.replace(path=prefix + n.path) for n in notices]
         notes: list[Note] = []
         for path in paths:
             try:
-                contents[prefix + path] = data = read_bytes(os.path.join(root, path) if os.path.isdir(root) else root)
+                contents[prefix + path] = data = read_bytes(os.path.join(root, path) if is_folder else root)
             except OSError as error:
                 reason = error.strerror or type(error).__name__
                 corpus.notices.append(Notice(prefix + path, 0, f"cannot be read ({reason}); skipped", "skipped"))
@@ -513,17 +679,22 @@ def read_corpus(roots: Sequence[str]) -> tuple[Corpus, dict[str, bytes]]:
             if remark:
                 corpus.notices.append(Notice(prefix + path, 0, remark, "encoding"))
             notes.append(parse_note(prefix + path, text))
+        if check_links and is_folder:
+            corpus.notices += [notice for note in notes for notice in _lost_links(root, prefix, note)]
+        found = read_together(notes, Resolver((note.path for note in notes), whole_folder=is_folder))
         for note in notes:
-            for line, url in note.links:
-                corpus.linked = corpus.linked or _names_a_note(url)
-                if not unquote(url).split("#")[0].lower().endswith(SUFFIXES) and os.path.isdir(root):
-                    source = note.path[len(prefix) :]
-                    if _missing_target(root, source, url):
-                        corpus.notices.append(Notice(note.path, line + 1, f"link to {url} leads nowhere", "link"))
-        papers, notices = papers_of(notes, whole_folder=os.path.isdir(root))
-        corpus.papers += papers
-        corpus.notices += notices
+            corpus.papers += [row.paper for row in found.rows[note.path] if row.paper]
+            corpus.keys += [row.key for row in found.rows[note.path]]
+        corpus.notices += found.notices
+        corpus.links += found.links
         corpus.files += [prefix + path for path in paths]
-    if len(roots) > 1:
-        corpus.papers = _with_ids(corpus.papers)
+    corpus.papers = _with_ids(corpus.papers)
     return corpus, contents
+
+
+def _lost_links(root: str, prefix: str, note: Note) -> Iterator[Notice]:
+    """Relative links to something that is no note and not there."""
+    for line, url in note.links:
+        is_note = unquote(url).split("#")[0].lower().endswith(SUFFIXES)
+        if not is_note and _missing_target(root, note.path[len(prefix) :], url):
+            yield Notice(note.path, line + 1, f"link to {url} leads nowhere", "link")

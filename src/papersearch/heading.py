@@ -38,6 +38,8 @@ _LINK = re.compile(r"!?\[((?:[^\[\]\\]|\\.|\[[^\[\]]*\])*)\]\(((?:[^()\\]|\\.|\(
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _ESCAPED = 0xF0000
 """Escaped characters wait in the private planes while marks are read."""
+_HIDDEN = re.compile(f"[{chr(_ESCAPED)}-{chr(_ESCAPED + 127)}]")
+_MARKS = re.compile(r"[\\\[*_~`]")
 _LINKED_GROUP = re.compile(r"[\[［【]\s*\[([^\[\]]*)\]\([^()\s]*\)\s*[\]］】]$")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|__?|~~|`+)(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _QUOTES = str.maketrans(dict.fromkeys("’‘`´′＇ʼ", "'"))
@@ -61,7 +63,9 @@ _TRAILING_PARENS = re.compile(r"[(（]\s*([^()（）]+?)\s*[)）]\s*$")
 
 def plain(source: str) -> str:
     """Inline Markdown as the words a reader sees: link texts, no emphasis marks, escapes undone."""
-    hide = not any(_ESCAPED <= ord(c) < _ESCAPED + 128 for c in source)
+    if not _MARKS.search(source):
+        return source.strip()
+    hide = "\\" in source and not _HIDDEN.search(source)
     text = _ESCAPE.sub(lambda m: chr(_ESCAPED + ord(m.group(1))), source) if hide else source
     text = _LINK.sub(lambda m: m.group(1), text)
     for _ in range(3):
@@ -70,7 +74,7 @@ def plain(source: str) -> str:
             break
     if not hide:
         return _ESCAPE.sub(r"\1", text).strip()
-    return "".join(chr(ord(c) - _ESCAPED) if _ESCAPED <= ord(c) < _ESCAPED + 128 else c for c in text).strip()
+    return _HIDDEN.sub(lambda m: chr(ord(m.group()) - _ESCAPED), text).strip()
 
 
 def four_digits(year: str) -> int:
@@ -81,6 +85,7 @@ def four_digits(year: str) -> int:
     return 1900 + value if value >= 60 else 2000 + value
 
 
+@lru_cache(maxsize=4096)
 def _venue_of(group: str) -> tuple[str, str | None, int | None] | None:
     """(as written, canonical, year) when the group names a venue or a year."""
     text = unicodedata.normalize("NFKC", group.translate(_QUOTES)).strip()
@@ -120,7 +125,7 @@ def _alias_in_parens(title: str) -> str | None:
     return inner if named and len(inner) <= MAX_ALIAS_LENGTH and canonical_venue(inner) is None else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 14)
 def parse_heading(source: str) -> Heading:
     """Read a heading's inline Markdown, e.g. `DBNet: Real-time …[AAAI'20][HUST]`.
 

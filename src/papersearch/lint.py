@@ -21,7 +21,7 @@ def check(roots: Sequence[str]) -> list[Notice]:
     title as an earlier paper), "spelling" (a venue that was read as another, or that one paper alone names and nobody
     knows). Raises CorpusError if a root does not exist.
     """
-    corpus, _ = read_corpus(roots)
+    corpus, _ = read_corpus(roots, check_links=True)
     papers = [paper for paper in corpus.papers if paper.kind == "paper"]
     notices = [*corpus.notices, *_bare_headings(papers), *_duplicates(papers), *_odd_venues(papers)]
     return sorted(notices, key=lambda n: (n.path, n.line, n.kind, n.message))

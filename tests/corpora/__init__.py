@@ -33,7 +33,7 @@ def write_notes(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def read(*roots: Path) -> Corpus:
-    return read_corpus(list(roots))[0]
+    return read_corpus(list(roots), check_links=True)[0]
 
 
 def papers_in(folder: Path, files: Mapping[str, str | bytes]) -> list[Paper]:

@@ -10,6 +10,7 @@ import json
 from array import array
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
+from operator import gt
 
 from papersearch.analysis.normalize import exact_value
 from papersearch.errors import IndexDamagedError
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 PATHS, PATH_START = "paths", "path.start"
 SIZE, MTIME, CTIME, FILE_DIGEST = "file.size", "file.mtime", "file.ctime", "file.digest"
-ID, DIGEST, FILE, LINE, SPAN = "id", "digest", "file", "line", "span"
+ID, DIGEST, KEY, FILE, LINE, SPAN = "id", "digest", "key", "file", "line", "span"
+LINK_FROM, LINK_TO = "link.from", "link.to"
 RANK = "rank"
 LABELS = "labels"
 
@@ -33,6 +35,8 @@ _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_LETTERS)}
 _BASE_BITS = 40
 _BASE_MASK = (1 << _BASE_BITS) - 1
+BY_RANK = {"ids": ID, "digests": DIGEST, "keys": KEY, "files": FILE, "lines": LINE, "spans": SPAN}
+"""Arrays of Columns that have a value for each paper, and their sections."""
 NOWHERE = 0xFFFFFFFF
 """Rank of a document that is deleted."""
 DIGEST_BYTES = 16
@@ -57,29 +61,44 @@ def unpack_id(number: int) -> str:
     return f"{base}-{number >> _BASE_BITS}" if number > _BASE_MASK else base
 
 
+def has_ordinal(number: int) -> bool:
+    """Whether a packed id is that of a further paper of the same heading."""
+    return number > _BASE_MASK
+
+
 class Columns:
     """The arrays of a generation that is being written. By rank: `ids` (packed), `digests` (64 bits of what is stored),
-    `files` (numbers of their notes), `lines` (from 1), `spans` (lines after the first). `files` come by `states`."""
+    `keys` (64 bits of what is written, 0 if it is not known), `files` (numbers of their notes), `lines` (from 1),
+    `spans` (lines after the first). `files` come by `states`; `links` lead from one to another (numbers)."""
 
-    __slots__ = ("base", "digests", "files", "ids", "labels", "lines", "spans", "spliced", "states")
+    __slots__ = ("base", "digests", "files", "ids", "keys", "labels", "lines", "links", "spans", "spliced", "states")
 
     def __init__(self, states: Sequence[FileState]) -> None:
         self.states = list(states)
-        self.ids, self.digests = array("Q"), array("Q")
+        self.ids, self.digests, self.keys = array("Q"), array("Q"), array("Q")
         self.files, self.lines, self.spans = array("I"), array("I"), array("I")
+        self.links: list[tuple[int, int]] = []
         self.labels: Labels = {}
         self.base: Places | None = None
         """What these columns are a copy of, but for what was `spliced`: first rank and end there, ids put instead."""
         self.spliced: list[tuple[int, int, array[int]]] = []
 
-    def add(self, paper: Paper, file: int, digest: int) -> None:
+    def add(self, paper: Paper, file: int, digest: int, key: int) -> None:
         """Take the next paper in reading order, from the file of that number."""
         self.ids.append(pack_id(paper.id))
         self.digests.append(digest)
+        self.keys.append(key)
         self.files.append(file)
         self.lines.append(paper.line)
         self.spans.append(paper.end_line - paper.line)
         self.label(paper.category, paper.venue, paper.orgs)
+
+    def keep(self, places: Places, ranks: range, lines: Sequence[int]) -> None:
+        """Take the papers of ranks of other places as the next ones; they begin in these lines now."""
+        for name in BY_RANK:
+            if name != "lines":
+                getattr(self, name).frombytes(places.values(name)[ranks.start : ranks.stop].cast("B"))
+        self.lines.extend(lines)
 
     def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
         """Count the spellings of one more paper, or with -1 of one less."""
@@ -92,12 +111,14 @@ class Columns:
                     del counts[spelling]
                     if not counts:
                         del by_key[exact_value(spelling)]
+                        if not by_key:
+                            del self.labels[name]
 
     def splice(self, first: int, end: int, others: Columns) -> None:
         """Put the papers of other columns in the place of those of ranks [first, end) of the base, which stand after
         all that was spliced before. Labels are left as they are."""
         shift = sum(len(ids) - (b - a) for a, b, ids in self.spliced)
-        for name in ("ids", "digests", "files", "lines", "spans"):
+        for name in BY_RANK:
             getattr(self, name)[first + shift : end + shift] = getattr(others, name)
         self.spliced.append((first, end, others.ids))
 
@@ -132,9 +153,11 @@ class Columns:
             writer.put(MTIME, array("Q", [state.mtime_ns % (1 << 64) for state in self.states]))
             writer.put(CTIME, array("Q", [state.ctime_ns % (1 << 64) for state in self.states]))
             writer.put(FILE_DIGEST, b"".join(bytes.fromhex(s.digest or "00" * DIGEST_BYTES) for s in self.states))
-            for section, values in ((ID, self.ids), (DIGEST, self.digests), (FILE, self.files), (LINE, self.lines),
-                                 (SPAN, self.spans), (RANK, array("I", ranks))):  # fmt: skip
-                writer.put(section, values)
+            for values, section in BY_RANK.items():
+                writer.put(section, getattr(self, values))
+            writer.put(RANK, array("I", ranks))
+            for side, section in enumerate((LINK_FROM, LINK_TO)):
+                writer.put(section, array("I", [link[side] for link in self.links]))
             writer.put(LABELS, json.dumps(self.labels, ensure_ascii=False).encode("utf-8", "surrogatepass"))
             writer.close()
         except BaseException:
@@ -159,10 +182,11 @@ class Places:
         self._lines, self._spans, self._ranks = file.section(LINE), file.section(SPAN), file.section(RANK)
         self._labels: Labels | None = None
         papers = len(self._ids)
-        sizes = {file.count(name) for name in (DIGEST, FILE, LINE, SPAN)}
+        sizes = {file.count(section) for section in BY_RANK.values()}
         per_file = {file.count(name) for name in (SIZE, MTIME, CTIME)}
         notes = len(self._path_start) - 1
-        if sizes != {papers} or len(self._ranks) != documents or per_file != {notes}:
+        linked = file.count(LINK_FROM) == file.count(LINK_TO)
+        if sizes != {papers} or not linked or len(self._ranks) != documents or per_file != {notes}:
             raise damaged(file.path, "its sections contradict each other")
         if file.count(FILE_DIGEST) != notes * DIGEST_BYTES or self._path_start[-1] != len(self._paths):
             raise damaged(file.path, "its sections contradict each other")
@@ -183,6 +207,14 @@ class Places:
         """Rank by global document number; NOWHERE for deleted ones."""
         return array("I", self._ranks)
 
+    def values(self, name: str) -> memoryview[Any]:
+        """The array of that name (BY_RANK), by rank."""
+        return self._file.section(BY_RANK[name])
+
+    def links(self) -> list[tuple[int, int]]:
+        """(file, other file that it links to), numbers."""
+        return list(zip(self._file.section(LINK_FROM).tolist(), self._file.section(LINK_TO).tolist(), strict=True))
+
     def packed(self, first: int, end: int) -> array[int]:
         """Packed ids of the papers of ranks [first, end)."""
         return array("Q", self._ids[first:end])
@@ -195,9 +227,9 @@ class Places:
         """The columns of these places, to be changed; the files are as many, in the same order."""
         columns = Columns(states)
         columns.base = self
-        columns.ids, columns.digests = array("Q", self._ids), array("Q", self._file.section(DIGEST))
-        columns.files, columns.lines = array("I", self._files), array("I", self._lines)
-        columns.spans = array("I", self._spans)
+        for name in BY_RANK:
+            getattr(columns, name).frombytes(self.values(name).cast("B"))
+        columns.links = self.links()
         columns.labels = json.loads(json.dumps(self.spellings()))
         return columns
 
@@ -228,14 +260,16 @@ class Places:
             yield str(error)
         if sorted(self._ranks[doc] for doc in docs) != list(range(len(self))):
             yield f"{self._file.path}: the documents are not the papers that have a place"
-        if max(self._files, default=-1) >= self.file_count:
-            yield f"{self._file.path}: a paper is in a file that is not there"
+        numbers = self._files.tolist()
+        if max(numbers, default=-1) >= self.file_count or any(max(link) >= self.file_count for link in self.links()):
+            yield f"{self._file.path}: a paper or a link is in a file that is not there"
+        if any(map(gt, numbers, numbers[1:])):
+            yield f"{self._file.path}: papers are not in the order of their files"
 
     def same(self, columns: Columns) -> bool:
         """Whether these are the places and files that the columns hold."""
-        mine = (self._ids, self._file.section(DIGEST), self._files, self._lines, self._spans)
-        theirs = (columns.ids, columns.digests, columns.files, columns.lines, columns.spans)
-        return all(list(a) == list(b) for a, b in zip(mine, theirs, strict=True)) and self.states() == columns.states
+        by_rank = all(self.values(name).tolist() == getattr(columns, name).tolist() for name in BY_RANK)
+        return by_rank and self.states() == columns.states and self.links() == columns.links
 
     def path(self, number: int) -> str:
         """Path of a file of the corpus."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Version of everything in an index folder; any change that an older reader would misread raises it."""
 TOC_NAME = "toc.json"
 PREVIOUS_NAME = "toc.prev.json"

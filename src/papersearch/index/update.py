@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from papersearch.digest import Row
     from papersearch.glossary.terms import Terms
     from papersearch.index.places import Columns, Places
     from papersearch.index.writer import IndexWriter
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+NO_INDEX, DAMAGED = "no index yet", "the index was damaged"
+"""Reasons to build anew."""
 LAYOUT = 2
 """Goes up when the same notes and the same analysis would be stored in another way."""
 
@@ -131,12 +134,12 @@ def update(
 
     while True:
         with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
-            late = _reason_to_rebuild(folder, terms, rebuild)
-            if late and not reason:
-                reason = late  # another process changed the index between the look and the lock
+            base = writer.base
+            if not reason and (base is None or _outdated(base, terms)):
+                # Another process changed the index between the look and the lock.
+                reason = NO_INDEX if base is None else _outdated(base, terms)
                 continue
-            with contextlib.nullcontext() if reason else open_snapshot(folder) as base:
-                changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
+            changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
         break
     from papersearch.glossary import shipped_in
     from papersearch.glossary.cedict import compile_dictionary
@@ -217,16 +220,24 @@ def _reason_to_rebuild(folder: str, terms: Terms, rebuild: bool) -> str:
         return "asked for"
     try:
         with open_snapshot(folder) as snapshot:
-            if snapshot.meta.get("identity") != identity():
-                return "the analysis changed"
-            if snapshot.meta.get("words", []) != list(terms.words):
-                return f"the words of {TERMS_NAME} changed"
-            if snapshot.places is not None:
-                snapshot.places.check()
+            return _outdated(snapshot, terms)
     except IndexMissingError:
-        return "no index yet"
+        return NO_INDEX
     except IndexDamagedError:
-        return "the index was damaged"
+        return DAMAGED
+
+
+def _outdated(snapshot: Snapshot, terms: Terms) -> str:
+    """Why nothing of a snapshot can be kept; empty if it can."""
+    if snapshot.meta.get("identity") != identity():
+        return "the analysis changed"
+    if snapshot.meta.get("words", []) != list(terms.words):
+        return f"the words of {TERMS_NAME} changed"
+    try:
+        if snapshot.places is not None:
+            snapshot.places.check()
+    except IndexDamagedError:
+        return DAMAGED
     return ""
 
 
@@ -267,9 +278,10 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
         before = dict(zip(base.places.ids(), base.places.digests(), strict=True))
     added, changed, work = [], [], []
     kept = set()
-    for paper in corpus.papers:
+    columns.links = sorted((numbers[source], numbers[target]) for source, target in corpus.links)
+    for paper, key in zip(corpus.papers, corpus.keys, strict=True):
         digest = paper_digest(paper.stored())
-        columns.add(paper, numbers[paper.path], digest)
+        columns.add(paper, numbers[paper.path], digest, key)
         kept.add(paper.id)
         if paper.id not in before:
             added.append(paper.id)
@@ -291,7 +303,7 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
         warnings=tuple(warnings),
         rebuilt=reason,
     )
-    meta = _meta(roots, terms, looked_at, counts, linked=corpus.linked, warnings=warnings, skipped=skipped)
+    meta = _meta(roots, terms, looked_at, counts, warnings=warnings, skipped=skipped)
     return _Plan(changes, work, meta, columns)
 
 
@@ -301,7 +313,6 @@ def _meta(
     looked_at: int,
     counts: Counter[str],
     *,
-    linked: bool,
     warnings: Sequence[str] = (),
     skipped: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -311,7 +322,6 @@ def _meta(
         "roots": absolute(roots),
         "looked_at": looked_at,
         "counts": dict(+counts),
-        "linked": linked,
         "words": list(terms.words),
         "groups": [list(group) for group in terms.groups],
         "warnings": list(warnings),
@@ -323,61 +333,70 @@ def _meta(
 def _plan_of_edits(
     roots: Sequence[str], base: Snapshot, places: Places, terms: Terms, states: Sequence[FileState], looked_at: int
 ) -> _Plan | None:
-    """The plan where files were edited whose papers depend on no other file: only these are read.
+    """The plan where files were edited: these are read, and those that links connect with them, and of them only
+    the papers whose source changed.
 
-    None where that is not certain: files came or went, notes link to notes, something was remarked about a file, or
-    papers of one heading need ids with ordinals.
+    None where that is not enough: files came or went, something was remarked about a file, or papers of one heading
+    need ids with ordinals.
     """
-    from papersearch.digest import read_alone
-    from papersearch.index.places import Columns
+    from papersearch.digest import base_id
+    from papersearch.index.places import Columns, has_ordinal, pack_id, unpack_id
     from papersearch.reports import Changes
 
     meta = base.meta
-    plain = meta.get("linked") is False and not meta.get("warnings") and not meta.get("skipped")
     known = places.states()
-    if not plain or meta.get("roots") != absolute(roots) or [s.path for s in known] != [s.path for s in states]:
+    remarked = meta.get("warnings") or meta.get("skipped")
+    if remarked or meta.get("roots") != absolute(roots) or [s.path for s in known] != [s.path for s in states]:
         return None
+    paths = [state.path for state in states]
     edited = set(changed_files(roots, known, int(meta.get("looked_at", 0)), states))
     columns = places.copied([new.replace(digest=old.digest) for old, new in zip(known, states, strict=True)])
+    if TERMS_NAME in edited:
+        edited.remove(TERMS_NAME)
+        number = paths.index(TERMS_NAME)
+        columns.states[number] = states[number].replace(digest=_digest(TERMS_NAME, {}, roots))
+    found = _read_edited(roots, places, columns, {n for n, path in enumerate(paths) if path in edited})
+    if found is None:
+        return None
     counts = Counter({str(kind): int(count) for kind, count in meta.get("counts", {}).items()})
     added: list[str] = []
     changed: list[str] = []
     removed: list[str] = []
     work: list[Paper] = []
-    for number, state in enumerate(states):
-        if state.path not in edited:
-            continue
-        if state.path == TERMS_NAME:
-            columns.states[number] = state.replace(digest=_digest(state.path, {}, roots))
-            continue
-        try:
-            data = read_bytes(disk_path(roots, state.path))
-        except OSError:
-            return None
-        papers = read_alone(state.path, data)
-        if papers is None:
-            return None
-        columns.states[number] = state.replace(digest=digest_of(data))
+    for number, rows in found.items():
         ranks = places.of_file(number)
-        before = dict(zip(places.ids(ranks), places.digests(ranks), strict=True))
-        if any("-" in paper_id for paper_id in (*before, *(paper.id for paper in papers))):
-            return None
+        ids = places.packed(ranks.start, ranks.stop)
+        rank_of = {key: rank for rank, key in zip(ranks, places.values("keys")[ranks.start : ranks.stop], strict=True)}
+        before = dict(zip(ids, ranks, strict=True))
         new = Columns(())
-        for paper in papers:
-            digest = paper_digest(paper.stored())
-            new.add(paper, number, digest)
-            old = before.pop(paper.id, None)
-            if old == digest:
+        kept: list[tuple[int, int]] = []
+        for row in rows:
+            if row.paper is None:
+                rank = rank_of[row.key]
+                before.pop(ids[rank - ranks.start], None)
+                if kept and rank != kept[-1][0] + 1:
+                    _keep(new, places, kept)
+                kept.append((rank, row.line))
                 continue
+            _keep(new, places, kept)
+            paper = row.paper.replace(id=base_id(row.paper))
+            digest = paper_digest(paper.stored())
+            new.add(paper, number, digest, row.key)
+            old = before.pop(pack_id(paper.id), None)
             if old is None and base.doc_of(paper.id) is not None:
                 return None
+            if old is not None and places.values("digests")[old] == digest:
+                continue
             (changed if old is not None else added).append(paper.id)
             if old is not None:
                 _forget(base, paper.id, columns, counts)
             columns.label(paper.category, paper.venue, paper.orgs)
             counts[paper.kind] += 1
             work.append(paper)
-        for paper_id in before:
+        _keep(new, places, kept)
+        if any(map(has_ordinal, ids)) or len(set(new.ids)) < len(new.ids):
+            return None
+        for paper_id in map(unpack_id, before):
             if base.doc_of(f"{paper_id}-2") is not None:
                 return None
             _forget(base, paper_id, columns, counts)
@@ -388,9 +407,57 @@ def _plan_of_edits(
         changed=tuple(changed),
         removed=tuple(removed),
         unchanged=len(columns.ids) - len(work),
-        files=sum(state.path != TERMS_NAME for state in states),
+        files=sum(path != TERMS_NAME for path in paths),
     )
-    return _Plan(changes, work, _meta(roots, terms, looked_at, counts, linked=False), columns)
+    return _Plan(changes, work, _meta(roots, terms, looked_at, counts), columns)
+
+
+def _keep(columns: Columns, places: Places, kept: list[tuple[int, int]]) -> None:
+    """Hand papers (consecutive rank, line of today) on to the columns, and forget them."""
+    if kept:
+        columns.keep(places, range(kept[0][0], kept[-1][0] + 1), [line for _, line in kept])
+        kept.clear()
+
+
+def _read_edited(
+    roots: Sequence[str], places: Places, columns: Columns, edited: set[int]
+) -> dict[int, list[Row]] | None:
+    """Number of each file that has to be looked at → its papers, those whose source is known only by their keys; the
+    columns are told of what the files are now, and of their links. None if one cannot be read as what it was.
+    """
+    from papersearch.digest import Note, Resolver, parse_note, read_together
+
+    paths = [state.path for state in columns.states]
+    numbers = {path: number for number, path in enumerate(paths)}
+    resolver = Resolver((path for path in paths if path != TERMS_NAME), whole_folder=os.path.isdir(roots[0]))
+    neighbours: dict[int, set[int]] = {}
+    for source, target in columns.links:
+        neighbours.setdefault(source, set()).add(target)
+        neighbours.setdefault(target, set()).add(source)
+    notes: dict[int, Note] = {}
+    pending = set(edited)
+    while pending:
+        number = pending.pop()
+        path = paths[number]
+        try:
+            data = read_bytes(disk_path(roots, path))
+        except OSError:
+            return None
+        text, remark = decode(data)
+        if remark:
+            return None
+        columns.states[number] = columns.states[number].replace(digest=digest_of(data))
+        note = notes[number] = parse_note(path, text)
+        near = {numbers[there] for _, url in note.links_to_notes() if (there := resolver.resolve(path, url)[0])}
+        pending |= (near | neighbours.get(number, set())) - notes.keys()
+    in_order = sorted(notes)
+    old = {
+        paths[n]: frozenset(places.values("keys")[(ranks := places.of_file(n)).start : ranks.stop]) for n in in_order
+    }
+    found = read_together([notes[n] for n in in_order], resolver, old)
+    others = [link for link in columns.links if link[0] not in notes]
+    columns.links = sorted(others + [(numbers[source], numbers[target]) for source, target in found.links])
+    return {n: found.rows[paths[n]] for n in in_order}
 
 
 def _forget(base: Snapshot, paper_id: str, columns: Columns, counts: Counter[str]) -> None:

@@ -20,7 +20,7 @@ from papersearch import fields
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
 from papersearch.index.builder import json_bytes
 from papersearch.index.lock import WriteLock, folder_error
-from papersearch.index.places import NOWHERE, Columns, unpack_id
+from papersearch.index.places import NOWHERE, Columns, pack_id
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.segment import Segment
 from papersearch.index.toc import (
@@ -94,6 +94,11 @@ class IndexWriter:
             raise
         self._added: dict[str, tuple[FlatSegment, int]] = {}
         self._removed: set[int] = set()
+
+    @property
+    def base(self) -> Snapshot | None:
+        """The generation that is changed; None where it starts from nothing. Closed with the writer."""
+        return self._base
 
     def __enter__(self) -> Self:
         return self
@@ -221,16 +226,17 @@ class IndexWriter:
     def _ranks_of(self, columns: Columns) -> Callable[[str], int]:
         """Id → rank."""
         if columns.base is None or self._base is None:
-            return {paper_id: rank for rank, paper_id in enumerate(map(unpack_id, columns.ids))}.__getitem__
+            ranks = {number: rank for rank, number in enumerate(columns.ids)}
+            return lambda paper_id: ranks[pack_id(paper_id)]
         now, base, places = columns.ranks_now(), self._base, columns.base
-        spliced: dict[str, int] = {}
+        spliced: dict[int, int] = {}
         shift = 0
         for first, end, ids in columns.spliced:
-            spliced.update((unpack_id(number), first + shift + n) for n, number in enumerate(ids))
+            spliced.update((number, first + shift + n) for n, number in enumerate(ids))
             shift += len(ids) - (end - first)
 
         def rank_of(paper_id: str) -> int:
-            rank = spliced.get(paper_id)
+            rank = spliced.get(pack_id(paper_id))
             if rank is None:
                 doc = base.doc_of(paper_id)
                 assert doc is not None  # it was merged from there
