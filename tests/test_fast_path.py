@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -28,7 +29,8 @@ from papersearch.scoring import idf, saturation
 from papersearch.search import ARRAY_DOCUMENTS, Answer, IndexSearcher, Request
 from papersearch.spelling import Speller, edit_distance
 
-arrays = pytest.importorskip("papersearch.arrays", exc_type=ImportError)
+arrays = pytest.importorskip("papersearch.arrays.columns", exc_type=ImportError)
+ArrayWords = pytest.importorskip("papersearch.arrays.words", exc_type=ImportError).ArrayWords
 
 ENGLISH = ["zebra", "zebras", "yak", "gnu", "graph", "graphs", "neural", "network", "networks", "attention", "pooling", "max", "maxpooling", "light", "seq", "lightseq", "LightSeq2", "YOLOv7", "end-to-end", "training", "pre-training", "pretraining", "transformer", "the", "of", "for", "2", "x_i", "quantization", "detection", "detector"]  # fmt: skip
 CHINESE = ["检测", "后门攻击", "知识蒸馏", "图神经网络", "推荐系统", "量化", "的", "模型", "大语言模型", "攻", "机器学习", "注意力"]  # fmt: skip
@@ -140,23 +142,33 @@ def in_pieces(made: Sequence[Paper], folder: Path) -> Snapshot:
     return open_snapshot(folder)
 
 
+def written(made: Sequence[Document], folder: Path) -> Snapshot:
+    with IndexWriter(folder) as writer:
+        for document in made:
+            writer.add(document)
+        writer.commit({})
+    return open_snapshot(folder)
+
+
 def test_answers_are_those_of_the_plain_search(tmp_path: Path) -> None:
     rng = random.Random(1)
     made = papers(300, 2)
     requests = [request(rng) for _ in range(150)]
     assert assert_alike(in_pieces(made, tmp_path), requests) > 500
-    assert assert_alike(MemorySnapshot(documents(made[:60])), requests) > 100
+    assert assert_alike(written(documents(made[:60]), tmp_path / "whole"), requests) > 100
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_answers_over_any_small_corpus_are_the_same(seed: int) -> None:
     rng = random.Random(seed)
-    assert_alike(MemorySnapshot(documents(papers(rng.randrange(1, 9), seed))), [request(rng) for _ in range(12)])
+    with TemporaryDirectory() as folder:
+        made = documents(papers(rng.randrange(1, 9), seed))
+        assert_alike(written(made, Path(folder)), [request(rng) for _ in range(12)])
 
 
-def test_an_empty_index_is_searched_alike() -> None:
-    assert assert_alike(MemorySnapshot([]), [request(random.Random(seed)) for seed in range(40)]) == 0
+def test_an_empty_index_is_searched_alike(tmp_path: Path) -> None:
+    assert assert_alike(written([], tmp_path), [request(random.Random(seed)) for seed in range(40)]) == 0
 
 
 # ---- bags of words
@@ -177,14 +189,6 @@ def bags(count: int, seed: int, length: int = 60) -> list[Document]:
             )
         )  # fmt: skip
     return made
-
-
-def written(made: Sequence[Document], folder: Path) -> Snapshot:
-    with IndexWriter(folder) as writer:
-        for document in made:
-            writer.add(document)
-        writer.commit({})
-    return open_snapshot(folder)
 
 
 def bag(rng: random.Random) -> list[str]:
@@ -315,14 +319,14 @@ def test_near_words_are_found_however_they_are_looked_for(terms: list[str], word
     speller = Speller(MemorySnapshot(made).field(TEXT))  # type: ignore[arg-type]
     wanted = {(d, term) for term in terms if (d := edit_distance(word, term, limit)) <= limit}
     assert set(speller.near(word, limit)) == wanted
-    speller.prepared = arrays.ArrayWords(speller.words)
+    speller.prepared = ArrayWords(speller.words)
     assert set(speller.near(word, limit)) == wanted
     assert len(speller.near(word, limit)) == len(wanted)
 
 
 def test_a_word_of_the_greatest_length_has_near_ones() -> None:
     words = ["a" * 63, "a" * 64, "b" * 64, "a" * 62 + "bc"]
-    near = arrays.ArrayWords(lambda: iter(words)).near("a" * 64, 2)
+    near = ArrayWords(lambda: iter(words)).near("a" * 64, 2)
     assert sorted(near) == [(0, "a" * 64), (1, "a" * 63), (2, "a" * 62 + "bc")]
 
 
@@ -333,10 +337,10 @@ def kinds(searcher: IndexSearcher, searches: int) -> list[str]:
     return [type(searcher.search(Request(parse_query("w1"))).columns).__name__ for _ in range(searches)]
 
 
-def test_arrays_are_for_indexes_of_some_size() -> None:
-    few, many = (MemorySnapshot(bags(n, 1, 3)) for n in (ARRAY_DOCUMENTS - 1, ARRAY_DOCUMENTS))
-    assert kinds(IndexSearcher(few, lambda doc: (doc,)), 3) == ["DictColumns"] * 3  # type: ignore[arg-type]
-    assert kinds(IndexSearcher(many, lambda doc: (doc,)), 2) == ["ArrayColumns"] * 2  # type: ignore[arg-type]
+def test_arrays_are_for_indexes_of_some_size(tmp_path: Path) -> None:
+    few, many = (written(bags(n, 1, 3), tmp_path / str(n)) for n in (ARRAY_DOCUMENTS - 1, ARRAY_DOCUMENTS))
+    assert kinds(IndexSearcher(few, lambda doc: (doc,)), 3) == ["DictColumns"] * 3
+    assert kinds(IndexSearcher(many, lambda doc: (doc,)), 2) == ["ArrayColumns"] * 2
 
 
 def run(code: str, *arguments: str) -> str:

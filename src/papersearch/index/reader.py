@@ -96,16 +96,18 @@ class FieldReader:
 
     Attributes:
         name: the field.
+        parts: (number of its first document, segment, what the segment has of the field), for readers that decode
+            many postings at once.
         total_length: sum of the lengths of all live documents.
         average_length: total_length over the number of live documents, 0.0 in an empty index.
     """
 
-    __slots__ = ("_lengths", "_parts", "_segments", "average_length", "name", "total_length")
+    __slots__ = ("_lengths", "_segments", "average_length", "name", "parts", "total_length")
 
     def __init__(self, name: str, segments: list[tuple[int, Segment]], doc_count: int) -> None:
         self.name = name
         self._segments = segments
-        self._parts = [(base, part, field) for base, part in segments if (field := part.field(name)) is not None]
+        self.parts = [(base, part, field) for base, part in segments if (field := part.field(name)) is not None]
         self._lengths: Sequence[int] | None = None
         self.total_length = 0
         for _, segment in segments:
@@ -120,7 +122,7 @@ class FieldReader:
         text = encode(term)
         all_docs: list[int] = []
         parts: list[tuple[int, SegmentField, Sequence[int]]] = []
-        for base, segment, field in self._parts:
+        for base, segment, field in self.parts:
             number = field.find(text)
             if number < 0:
                 continue
@@ -140,7 +142,7 @@ class FieldReader:
     def doc_frequency(self, term: str) -> int:
         """Number of live documents that have the term."""
         text, count = encode(term), 0
-        for _, segment, field in self._parts:
+        for _, segment, field in self.parts:
             number = field.find(text)
             if number >= 0:
                 rows = field.rows(number)
@@ -152,14 +154,14 @@ class FieldReader:
     def terms(self, prefix: str = "") -> Iterator[str]:
         """Terms that start with `prefix`, each once, by their UTF-8 bytes; some may have no live document left."""
         start = encode(prefix)
-        runs = [field.texts(field.prefix_range(start)) for _, _, field in self._parts]
+        runs = [field.texts(field.prefix_range(start)) for _, _, field in self.parts]
         if len(runs) == 1:
             return iter(runs[0])
         return iter(sorted(set().union(*runs)))
 
     def raw_terms(self) -> Iterator[list[bytes]]:
         """UTF-8 bytes of all terms, some thousand at a time; a term comes once for each segment that has it."""
-        for _, _, field in self._parts:
+        for _, _, field in self.parts:
             for start in range(0, field.term_count, _TERMS_AT_A_TIME):
                 yield field.terms(range(start, min(field.term_count, start + _TERMS_AT_A_TIME)))
 
@@ -167,7 +169,7 @@ class FieldReader:
         """Terms that start with `prefix` and that a live document has."""
         start = encode(prefix)
         live: set[str] = set()
-        for _, segment, field in self._parts:
+        for _, segment, field in self.parts:
             numbers = field.prefix_range(start)
             texts = field.texts(numbers)
             if segment.deleted:
@@ -182,7 +184,7 @@ class FieldReader:
     def has_prefix(self, prefix: str) -> bool:
         """Whether a term starts with `prefix`."""
         start = encode(prefix)
-        for _, _, field in self._parts:
+        for _, _, field in self.parts:
             number = field.ceiling(start)
             if number < field.term_count and field.term(number).startswith(start):
                 return True

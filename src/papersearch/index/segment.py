@@ -70,19 +70,23 @@ class SegmentField:
         docs: document number of each row.
         codes: number of each row's shape, ODD for a row of `odd_rows`; None where all rows have shape 0.
         shape_weights: weight per shape.
+        shape_start: where each shape's positions begin in `shape_high`, with the end of the last.
+        shape_high: positions of the shapes without their low bits, not shifted.
         lows: low bits of all positions, the rows one after the other; first_position() says where a row's begin.
+        block_start: the same for each (1 << BLOCK_BITS)-th row.
         odd_rows: ascending; odd() gives weight and highs of one.
+        odd_weights, odd_start, odd_high: for these rows what `shape_…` says of shapes.
     """
 
     __slots__ = (
-        "_block", "_counts", "_highs", "_odd_high", "_odd_start", "_odd_weight", "_path", "_shape_high",
-        "_shape_start", "_weights", "codes", "docs", "documents", "first_row", "lows", "odd_rows", "positional",
+        "_counts", "_highs", "_weights", "block_start", "codes", "docs", "documents", "first_row", "lows",
+        "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional", "shape_high", "shape_start",
         "shape_weights", "term_bytes", "term_count", "term_start",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
         prefix = name + "/"
-        self._path = f"{file.path} ({name})"
+        self.path = f"{file.path} ({name})"
         self.documents = documents
         self.positional = positional
         self.term_bytes = file.section(prefix + TERM_BYTES, "B")
@@ -101,33 +105,33 @@ class SegmentField:
         self.shape_weights = list(weights)
         good = good and len(weights) <= ODD and all(0.0 < weight < _INFINITY for weight in self.shape_weights)
         self.codes: memoryview[Any] | None = None
-        self.odd_rows = self._odd_weight = self._odd_start = self._odd_high = memoryview(b"")
+        self.odd_rows = self.odd_weights = self.odd_start = self.odd_high = memoryview(b"")
         if prefix + ODD_ROW in file:
             self.odd_rows = file.section(prefix + ODD_ROW)
-            self._odd_weight = file.section(prefix + ODD_WEIGHT, "d")
-            good = good and len(self._odd_weight) == len(self.odd_rows)
+            self.odd_weights = file.section(prefix + ODD_WEIGHT, "d")
+            good = good and len(self.odd_weights) == len(self.odd_rows)
         if len(self.shape_weights) != 1 or len(self.odd_rows):
             self.codes = file.section(prefix + SHAPE_CODE, "B")
             good = good and len(self.codes) == rows
-        self._block = self.lows = self._shape_start = self._shape_high = memoryview(b"")
+        self.block_start = self.lows = self.shape_start = self.shape_high = memoryview(b"")
         counts = b""
         if positional:
-            self._block = file.section(prefix + POSITION_START)
+            self.block_start = file.section(prefix + POSITION_START)
             self.lows = file.section(prefix + POSITION_LOW, "B")
-            good = good and len(self._block) == (rows >> BLOCK_BITS) + 1
-            self._shape_start, self._shape_high = file.section(prefix + SHAPE_START), file.section(prefix + SHAPE_HIGH)
-            starts = self._shape_start.tolist()
-            good = good and len(starts) == len(weights) + 1 and starts[0] == 0 and starts[-1] == len(self._shape_high)
+            good = good and len(self.block_start) == (rows >> BLOCK_BITS) + 1
+            self.shape_start, self.shape_high = file.section(prefix + SHAPE_START), file.section(prefix + SHAPE_HIGH)
+            starts = self.shape_start.tolist()
+            good = good and len(starts) == len(weights) + 1 and starts[0] == 0 and starts[-1] == len(self.shape_high)
             try:
                 counts = bytes(map(sub, starts[1:], starts))
             except ValueError:
                 good = False
             good = good and 0 not in counts
             if len(self.odd_rows):
-                self._odd_start, self._odd_high = file.section(prefix + ODD_START), file.section(prefix + ODD_HIGH)
-                good = good and len(self._odd_start) == len(self.odd_rows) + 1
+                self.odd_start, self.odd_high = file.section(prefix + ODD_START), file.section(prefix + ODD_HIGH)
+                good = good and len(self.odd_start) == len(self.odd_rows) + 1
         if not good:
-            raise damaged(self._path, "its sections contradict each other")
+            raise damaged(self.path, "its sections contradict each other")
         # Keyed by code, with a place for ODD: a code that stands for nothing is a KeyError.
         self._weights: dict[int, float] = dict(enumerate(self.shape_weights)) | {ODD: 0.0}
         self._highs: dict[int, tuple[int, ...]] = {}
@@ -138,8 +142,8 @@ class SegmentField:
         """Per code, what to add to the low bits of each of its positions; ODD and fields without positions have ()."""
         highs = self._highs
         if not highs:  # not before it is asked for: most fields of most searches need no positions
-            values = [high << LOW_BITS for high in self._shape_high.tolist()]
-            bounds = pairwise(self._shape_start.tolist())
+            values = [high << LOW_BITS for high in self.shape_high.tolist()]
+            bounds = pairwise(self.shape_start.tolist())
             highs = {code: tuple(values[start:end]) for code, (start, end) in enumerate(bounds)} | {ODD: ()}
             self._highs = highs
         return highs
@@ -169,14 +173,14 @@ class SegmentField:
         """Rows of the term's postings."""
         rows = range(self.first_row[number], self.first_row[number + 1])
         if not 0 <= rows.start < rows.stop <= len(self.docs):
-            raise damaged(self._path, f"the postings of term {number} are out of bounds")
+            raise damaged(self.path, f"the postings of term {number} are out of bounds")
         return rows
 
     def docs_of(self, rows: range) -> list[int]:
         """Document numbers of the rows, all below `documents`."""
         docs: list[int] = self.docs[rows.start : rows.stop].tolist()
         if docs and max(docs) >= self.documents:
-            raise damaged(self._path, "a posting of a document that does not exist")
+            raise damaged(self.path, "a posting of a document that does not exist")
         return docs
 
     def weights(self, rows: Sequence[int]) -> list[float]:
@@ -199,7 +203,7 @@ class SegmentField:
         highs = self.odd(row)[1] if code == ODD else self.shape_highs.get(code, ())
         lows = self.lows[begin : begin + len(highs)]
         if not len(lows) == len(highs) > 0:
-            raise damaged(self._path, "positions out of bounds")
+            raise damaged(self.path, "positions out of bounds")
         return list(map(add, highs, lows))
 
     def positions_of(self, rows: range) -> tuple[list[int], list[int]]:
@@ -218,7 +222,7 @@ class SegmentField:
         begin, total = self.first_position(rows.start), sum(counts)
         lows = self.lows[begin : begin + total].tolist()
         if len(lows) != total:
-            raise damaged(self._path, "positions out of bounds")
+            raise damaged(self.path, "positions out of bounds")
         return counts, list(map(add, chain.from_iterable(highs), lows))
 
     def first_position(self, row: int) -> int:
@@ -226,7 +230,7 @@ class SegmentField:
         block = row >> BLOCK_BITS
         before = range(block << BLOCK_BITS, row)
         codes = self._codes_of(before)
-        begin: int = self._block[block] + sum(codes.translate(self._counts))
+        begin: int = self.block_start[block] + sum(codes.translate(self._counts))
         return begin + sum(len(self.odd(before[i])[1]) for i in _all(ODD, codes))
 
     def odd(self, row: int) -> tuple[float, tuple[int, ...]]:
@@ -235,11 +239,11 @@ class SegmentField:
         if number == len(self.odd_rows) or self.odd_rows[number] != row:
             raise self._unknown_shape()
         if not self.positional:
-            return self._odd_weight[number], ()
-        start, end = self._odd_start[number], self._odd_start[number + 1]
-        if not start < end <= len(self._odd_high):
-            raise damaged(self._path, "positions out of bounds")
-        return self._odd_weight[number], tuple([high << LOW_BITS for high in self._odd_high[start:end]])
+            return self.odd_weights[number], ()
+        start, end = self.odd_start[number], self.odd_start[number + 1]
+        if not start < end <= len(self.odd_high):
+            raise damaged(self.path, "positions out of bounds")
+        return self.odd_weights[number], tuple([high << LOW_BITS for high in self.odd_high[start:end]])
 
     def _codes_of(self, rows: Sequence[int]) -> bytes:
         if self.codes is None:
@@ -249,7 +253,7 @@ class SegmentField:
         return bytes([self.codes[row] for row in rows])
 
     def _unknown_shape(self) -> IndexDamagedError:
-        return damaged(self._path, "a posting of a shape that does not exist")
+        return damaged(self.path, "a posting of a shape that does not exist")
 
     def prefix_range(self, prefix: bytes) -> range:
         """Numbers of the terms that start with `prefix`."""
@@ -271,7 +275,7 @@ class SegmentField:
         try:
             return [term.decode("utf-8", "surrogatepass") for term in self.terms(numbers)]
         except UnicodeDecodeError:
-            raise damaged(self._path, "a term that is not UTF-8") from None
+            raise damaged(self.path, "a term that is not UTF-8") from None
 
 
 def _all(code: int, codes: bytes) -> Iterator[int]:

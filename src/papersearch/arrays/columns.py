@@ -1,4 +1,4 @@
-"""The operations of `Columns` on numpy arrays, for a process that answers several queries. The only importer of numpy.
+"""The operations of `Columns` on numpy arrays.
 
 A column is two arrays, documents ascending and their numbers; a set of documents is an array of booleans. What is read
 from the index or found in it (postings, impacts, phrases, filters) is kept for the next query, up to MEMORY_BYTES:
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
+from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Stored, boosts, runs
+from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, pairs_with, width
 from papersearch.scoring import K1, idf, saturation
@@ -42,12 +43,6 @@ MOST = K1 + 1.0
 """What saturation() stays below."""
 SLACK = 1e-9
 """Part of a score that rounding may take from a bound."""
-_DOC_SHIFT = 32
-"""A place is one number: the document above these bits, the position (below 2**31) in them."""
-
-_ZONES = sorted((f.zone[0], f.boost) for f in TABLE if f.zone[1])
-_ZONE_STARTS = np.array([start for start, _ in _ZONES])
-_ZONE_BOOSTS = np.array([boost for _, boost in _ZONES])
 
 
 class Mask:
@@ -105,33 +100,36 @@ class Where:
     def nbytes(self) -> int:
         return int(self.docs.nbytes + self.bounds.nbytes + self.positions.nbytes)
 
-    def keys(self) -> Array:
-        """All places, ascending."""
-        return (np.repeat(self.docs, np.diff(self.bounds)) << _DOC_SHIFT) + self.positions
-
-    def keys_in(self, docs: Array) -> Array:
-        """The places in some documents (ascending), ascending."""
-        at = self.docs.searchsorted(docs)
-        rows = at[self.docs.take(at, mode="clip") == docs]
-        taken, counts = _runs(self.bounds, rows)
-        return (np.repeat(self.docs[rows], counts) << _DOC_SHIFT) + self.positions[taken]
+    def chosen(self, at: Array) -> tuple[Array, Array]:
+        """(how many positions each of some rows has, all of them one after the other)."""
+        begin = self.bounds[at]
+        counts = self.bounds[at + 1] - begin
+        return counts, self.positions[runs(begin, counts)]
 
 
-def _runs(bounds: Array, rows: Array) -> tuple[Array, Array]:
-    """(indices of all that belongs to the rows, how many each has)."""
-    begin = bounds[rows]
-    counts = bounds[rows + 1] - begin
-    ends = np.cumsum(counts)
-    taken = np.repeat(begin - (ends - counts), counts)
-    taken += np.arange(len(taken))
-    return taken, counts
+def _keys(where: Where | Stored, at: Array | None = None) -> Array:
+    """The places of some rows or of all, ascending."""
+    if at is None:
+        at = np.arange(len(where.docs))
+    counts, positions = where.chosen(at)
+    keys = np.repeat(where.docs[at], counts) << DOC_SHIFT
+    keys += positions
+    return keys
+
+
+def _in(where: Where | Stored, docs: Array) -> Array:
+    """The rows of some documents (ascending)."""
+    if not len(where.docs):
+        return _NOWHERE.docs
+    at = where.docs.searchsorted(docs)
+    return at[where.docs.take(at, mode="clip") == docs]
 
 
 def _at(keys: Array) -> Where:
     """Places, ascending, by document."""
-    docs = keys >> _DOC_SHIFT
+    docs = keys >> DOC_SHIFT
     first = np.flatnonzero(np.diff(docs, prepend=-1))
-    return Where(docs[first], np.append(first, len(keys)), keys & ((1 << _DOC_SHIFT) - 1))
+    return Where(docs[first], np.append(first, len(keys)), keys & ((1 << DOC_SHIFT) - 1))
 
 
 _NOWHERE = Where(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
@@ -190,7 +188,7 @@ class ArrayPlaces:
 
     def _keys(self) -> tuple[Array, Array]:
         """(where something begins, where it ends)."""
-        begin = (self._docs << _DOC_SHIFT) + self._starts
+        begin = (self._docs << DOC_SHIFT) + self._starts
         return begin, begin + self._widths[self._forms]
 
     def distances(self, other: ArrayPlaces) -> Column:
@@ -251,10 +249,10 @@ class ArrayColumns:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._text = snapshot.field(TEXT)
-        self._grams = snapshot.field(GRAMS)
-        self._average = self._text.average_length or 1.0
-        self._lengths = np.array(self._text.lengths, np.float64)
+        text = snapshot.field(TEXT)
+        self._rows = {TEXT: FieldRows(text), GRAMS: FieldRows(snapshot.field(GRAMS))}
+        self._average = text.average_length or 1.0
+        self._lengths = np.array(text.lengths, np.float64)
         self._size = len(self._lengths)
         self._memory = _Memory()
         self._own = threading.local()
@@ -262,65 +260,55 @@ class ArrayColumns:
 
     # ---- what is read from the index
 
-    def _postings(self, key: str, term: str) -> Column:
-        """Documents and weights of a term."""
+    def _stored(self, key: str, term: str) -> Stored:
+        """The postings of a term."""
         found = self._memory.get((key, term))
         if found is None:
-            postings = (self._text if key == TEXT else self._grams).postings(term)
-            if postings is None:
-                found = _NOTHING
-            else:
-                found = Column(np.array(postings.docs, np.int64), np.array(postings.weights, np.float64))
-            self._memory.put((key, term), found, found.docs.nbytes + found.values.nbytes)
+            found = self._rows[key].read(term)
+            self._memory.put((key, term), found, found.nbytes)
         return found  # type: ignore[no-any-return]
 
-    def _places_of(self, key: str, term: str) -> Where:
-        """Where a term stands; a single Chinese character stands wherever a pair has it."""
-        if key != GRAMS or len(term) > 1:
-            return self._read(key, term)
-        found = self._memory.get(("character", term))
+    def _character(self, char: str) -> Where:
+        """Where a single Chinese character stands: wherever a pair has it."""
+        found = self._memory.get(("character", char))
         if found is None:
-            keys = [self._read(key, pair).keys() + at for pair, at in pairs_with(self._grams, term)]
-            found = _at(_united(keys))
-            self._memory.put(("character", term), found, found.nbytes)
+            pairs = pairs_with(self._snapshot.field(GRAMS), char)
+            found = _at(_united([_keys(self._stored(GRAMS, pair)) + at for pair, at in pairs]))
+            self._memory.put(("character", char), found, found.nbytes)
         return found  # type: ignore[no-any-return]
 
-    def _read(self, key: str, term: str) -> Where:
-        """The positions of a term as they are stored."""
-        found = self._memory.get(("at", key, term))
-        if found is None:
-            postings = (self._text if key == TEXT else self._grams).postings(term)
-            if postings is None:
-                found = _NOWHERE
-            else:
-                counts, positions = postings.all_positions()
-                bounds = np.zeros(len(counts) + 1, np.int64)
-                np.cumsum(counts, out=bounds[1:])
-                found = Where(np.array(postings.docs, np.int64), bounds, np.array(positions, np.int64))
-            self._memory.put(("at", key, term), found, found.nbytes)
-        return found  # type: ignore[no-any-return]
+    def _places_of(self, key: str, term: str) -> Where | Stored:
+        """Where a term stands."""
+        return self._character(term) if key == GRAMS and len(term) == 1 else self._stored(key, term)
 
-    def _where(self, form: Form) -> Where:
+    def _where(self, form: Form) -> Where | Stored:
         """Where a form begins."""
         parts = form.parts
         if len(parts) == 1 and len(parts[0][1]) == 1:
             return self._places_of(parts[0][0], parts[0][1][0])
-        found = self._memory.get(form)
+        found = self._memory.get(parts)
         if found is None:
-            rows = sorted(
-                (([self._places_of(key, term) for term in terms], offset) for key, terms, offset in parts),
-                key=lambda row: sum(len(where.docs) for where in row[0]),
-            )
-            keys = _united([where.keys() for where in rows[0][0]]) - rows[0][1]
-            for column, offset in rows[1:]:
-                docs = _ascending((keys + offset) >> _DOC_SHIFT)
-                others = _united([where.keys_in(docs) for where in column if len(where.docs)]) - offset
-                keys = np.intersect1d(keys, others, assume_unique=True)
-                if not len(keys):
-                    break
-            found = _at(keys)
-            self._memory.put(form, found, found.nbytes)
+            found = self._together(parts)
+            self._memory.put(parts, found, found.nbytes)
         return found  # type: ignore[no-any-return]
+
+    def _together(self, parts: Sequence[tuple[str, tuple[str, ...], int]]) -> Where:
+        """Where terms stand at their offsets. Positions are only looked up in documents that have all of them."""
+        rows = sorted(
+            (([self._places_of(key, term) for term in terms], offset) for key, terms, offset in parts),
+            key=lambda row: sum(len(where.docs) for where in row[0]),
+        )
+        docs = _all_of([where.docs for where in rows[0][0]])
+        for places, _ in rows[1:]:
+            docs = _all_of([where.docs[_in(where, docs)] for where in places])
+        if not len(docs):
+            return _NOWHERE
+        keys: Array | None = None
+        for places, offset in rows:
+            here = _united([_keys(where, _in(where, docs)) for where in places]) - offset
+            keys = here if keys is None else keys[_held(keys, here)]
+        assert keys is not None
+        return _at(keys)
 
     # ---- columns
 
@@ -360,26 +348,30 @@ class ArrayColumns:
         counts = np.bincount(numbers[docs.bits[held]], minlength=len(terms)).tolist()
         return {term: count for term, count in zip(terms, counts, strict=True) if count}
 
-    def _frequencies(self, form: Form, zone: str | None) -> Column:
+    def _frequencies(self, form: Form, zone: str | None) -> list[Column]:
+        """Frequencies that add up to those of a form."""
         key, terms, _ = form.parts[0]
-        if len(form.parts) == 1 and zone is None and key == TEXT:
-            return self.summed([self._postings(key, term) for term in terms])
+        alone = len(form.parts) == 1 and not (key == GRAMS and len(terms[0]) == 1)
+        if alone and zone is None and key == TEXT:
+            stored = [self._stored(key, term) for term in terms]
+            return [Column(found.docs, self._rows[key].weights(found.rows)) for found in stored]
         where = self._where(form)
-        if not len(where.docs):
-            return _NOTHING
-        boosts = _ZONE_BOOSTS[_ZONE_STARTS.searchsorted(where.positions, "right") - 1]
+        if isinstance(where, Stored):
+            column = Column(where.docs, self._rows[key].boosted(where.rows, zone))
+        elif len(where.docs):
+            column = Column(where.docs, np.add.reduceat(boosts(where.positions, zone), where.bounds[:-1]))
+        else:
+            return []
         if zone:
-            low, high = FIELDS[zone].zone
-            boosts[(where.positions < low) | (where.positions >= high)] = 0.0
-        frequencies = np.add.reduceat(boosts, where.bounds[:-1])
-        held = frequencies > 0.0
-        return Column(where.docs[held], frequencies[held])
+            held = column.values > 0.0
+            column = Column(column.docs[held], column.values[held])
+        return [column]
 
     def saturated(self, forms: tuple[Form, ...], zone: str | None) -> Column:
-        key = forms, zone
+        key = tuple([form.parts for form in forms]), zone
         found = self._memory.get(key)
         if found is None:
-            column = self.summed([self._frequencies(form, zone) for form in forms])
+            column = self.summed([column for form in forms for column in self._frequencies(form, zone)])
             found = Column(column.docs, saturation(column.values, self._lengths[column.docs], self._average))  # type: ignore[arg-type]
             self._memory.put(key, found, found.docs.nbytes + found.values.nbytes)
         return found  # type: ignore[no-any-return]
@@ -459,30 +451,19 @@ class ArrayColumns:
     # ---- places
 
     def places(self, forms: tuple[Form, ...], docs: Mask) -> ArrayPlaces:
-        rows, bounds, numbers, positions, widths = self._gathered(forms)
-        chosen = np.flatnonzero(docs.bits[rows])
-        taken, counts = _runs(bounds, chosen)
-        return ArrayPlaces(
-            np.repeat(rows[chosen], counts), positions[taken], np.repeat(numbers[chosen], counts), widths
-        )
-
-    def _gathered(self, forms: tuple[Form, ...]) -> tuple[Array, ...]:
-        """The places of all forms one after the other: documents, bounds, which form, positions; widths of the
-        forms."""
-        found = self._memory.get(("gathered", forms))
-        if found is None:
-            places = [self._where(form) for form in forms] or [_NOWHERE]
-            before = np.cumsum([0, *(len(where.positions) for where in places)])
-            starts = [where.bounds[:-1] + at for where, at in zip(places, before, strict=False)]
-            found = (
-                np.concatenate([where.docs for where in places]),
-                np.concatenate([*starts, before[-1:]]),
-                np.repeat(np.arange(len(places)), [len(where.docs) for where in places]),
-                np.concatenate([where.positions for where in places]),
-                np.array([width(form) for form in forms], np.int64),
-            )
-            self._memory.put(("gathered", forms), found, sum(array.nbytes for array in found))
-        return found  # type: ignore[no-any-return]
+        found = []
+        wanted = np.flatnonzero(docs.bits)
+        for number, form in enumerate(forms):
+            where = self._where(form)
+            at = _in(where, wanted)
+            if len(at):
+                counts, positions = where.chosen(at)
+                found.append((np.repeat(where.docs[at], counts), positions, np.full(len(positions), number)))
+        widths = np.array([width(form) for form in forms], np.int64)
+        if not found:
+            return ArrayPlaces(_NOWHERE.docs, _NOWHERE.docs, _NOWHERE.docs, widths)
+        rows, starts, numbers = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+        return ArrayPlaces(rows, starts, numbers, widths)
 
     # ---- the best documents for a bag of words
 
@@ -599,10 +580,18 @@ class ArrayColumns:
 
 
 def _united(keys: list[Array]) -> Array:
-    """All of them once, ascending."""
+    """All of them once, ascending; each of the arrays ascends."""
     if len(keys) == 1:
         return _ascending(keys[0], in_order=True)
-    return np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
+    return _ascending(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
+
+
+def _held(numbers: Array, others: Array) -> Array:
+    """Which of the numbers are among others; both ascend."""
+    if not len(others):
+        return np.zeros(len(numbers), bool)
+    held: Array = others.take(others.searchsorted(numbers), mode="clip") == numbers
+    return held
 
 
 def _ascending(numbers: Array, *, in_order: bool = False) -> Array:
@@ -622,7 +611,7 @@ def _common(columns: list[Column]) -> list[Column]:
     docs = columns[0].docs
     for column in columns[1:]:
         if column.docs is not docs:
-            docs = np.intersect1d(docs, column.docs, assume_unique=True)
+            docs = docs[_held(docs, column.docs)]
     return [
         column if len(column.docs) == len(docs) else Column(docs, column.values[column.docs.searchsorted(docs)])
         for column in columns
@@ -663,88 +652,3 @@ def _all_of(lists: list[Array]) -> Array:
 
 def _admitted(docs: Array, bits: Array | None) -> Array:
     return docs if bits is None else docs[bits[docs]]
-
-
-class ArrayWords:
-    """Words by length, a row for each letter, for looking for near ones."""
-
-    def __init__(self, words: Callable[[], Iterable[str]]) -> None:
-        """`words()` is called when the first word is looked for."""
-        self._words = words
-        self._by_kind: dict[tuple[int, bool], tuple[list[str], Array]] | None = None
-
-    def _tables(self) -> dict[tuple[int, bool], tuple[list[str], Array]]:
-        """(letters, whether they are ASCII) → words, and their code points with a row for the first letters, …"""
-        if self._by_kind is None:
-            kinds: dict[tuple[int, bool], list[str]] = {}
-            for word in self._words():
-                kinds.setdefault((len(word), word.isascii()), []).append(word)
-            self._by_kind = {
-                (size, ascii_only): (
-                    words,
-                    np.ascontiguousarray(
-                        np.frombuffer(
-                            "".join(words).encode("ascii" if ascii_only else "utf-32-le", "surrogatepass"),
-                            np.uint8 if ascii_only else "<u4",
-                        )
-                        .reshape(len(words), size)
-                        .T
-                    ),
-                )
-                for (size, ascii_only), words in kinds.items()
-            }
-        return self._by_kind
-
-    def near(self, word: str, limit: int) -> list[tuple[int, str]]:
-        """(edits, word) of the words at most `limit` edits away."""
-        tables = self._tables()
-        found: list[tuple[int, str]] = []
-        for size in range(max(1, len(word) - limit), len(word) + limit + 1):
-            for ascii_only in (True, False):
-                if (size, ascii_only) in tables:
-                    words, letters = tables[size, ascii_only]
-                    chosen = self._alike(word, letters, limit)
-                    distances = self._distances(word, letters[:, chosen])
-                    near = np.flatnonzero(distances <= limit)
-                    found += zip(distances[near].tolist(), [words[i] for i in chosen[near].tolist()], strict=True)
-        return found
-
-    @staticmethod
-    def _alike(word: str, letters: Array, limit: int) -> Array:
-        """Which words have as many letters in common with the word as near ones must."""
-        common = np.zeros(letters.shape[1], np.uint8)
-        for char in set(word):
-            if ord(char) < 256 or letters.itemsize > 1:
-                often = np.add.reduce(letters == ord(char), axis=0, dtype=np.uint8)
-                common += np.minimum(often, word.count(char))
-        return np.flatnonzero(common >= max(0, max(len(word), len(letters)) - limit))
-
-    @staticmethod
-    def _distances(word: str, letters: Array) -> Array:
-        """What edit_distance() is for each of some words, all at once; `word` has at most 64 letters."""
-        size = len(word)
-        one = np.uint64(1)
-        last = np.uint64(1 << (size - 1))
-        up = np.full(letters.shape[1], (1 << size) - 1, np.uint64)
-        down, diagonal, before = np.zeros_like(up), np.zeros_like(up), np.zeros_like(up)
-        distances = np.full(len(up), size)
-        places: dict[int, int] = {}
-        for i, char in enumerate(word):
-            places[ord(char)] = places.get(ord(char), 0) | 1 << i
-        if letters.itemsize > 1:
-            known, codes = np.unique(letters, return_inverse=True)
-            codes = codes.reshape(letters.shape)
-        else:
-            known, codes = np.arange(256), letters
-        bits = np.array([places.get(code, 0) for code in known.tolist()], np.uint64)
-        for row in codes:
-            here = bits[row]
-            swapped = ((~diagonal & here) << one) & before
-            diagonal = (((here & up) + up) ^ up) | here | down | swapped
-            right, left = down | ~(diagonal | up), diagonal & up
-            distances += (right & last > 0).astype(np.int64) - (left & last > 0)
-            right = right << one | one
-            up = left << one | ~(diagonal | right)
-            down = right & diagonal
-            before = here
-        return distances

@@ -1,0 +1,6 @@
+"""The search's columns and words on numpy arrays, for a process that answers several queries. Imports numpy."""
+
+from papersearch.arrays.columns import ArrayColumns
+from papersearch.arrays.words import ArrayWords
+
+__all__ = ["ArrayColumns", "ArrayWords"]
