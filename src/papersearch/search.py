@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
-    from papersearch.columns import Column, Columns, Docs
+    from papersearch.columns import Column, Columns, Docs, Places
     from papersearch.glossary import Lookup
     from papersearch.ideas import Idea, Ideas
     from papersearch.index.reader import Snapshot
@@ -122,7 +122,7 @@ if TYPE_CHECKING:
 class Matcher:
     """What one idea or clause found: its documents with their scores, and its forms for showing why."""
 
-    __slots__ = ("forms", "groups", "scores", "spellings", "text", "weight", "zone")
+    __slots__ = ("forms", "groups", "looked_at", "places", "scores", "spellings", "text", "weight", "zone")
 
     def __init__(
         self, text: str, scores: Column, weight: float, forms: tuple[Form, ...], zone: str | None = None
@@ -136,6 +136,14 @@ class Matcher:
         """Corrected spelling → documents found under it alone."""
         self.groups: list[tuple[Group, Matcher]] = []
         """What each group of an idea found."""
+        self.places: Places
+        """Where its forms stand in the documents `looked_at`."""
+        self.looked_at: Docs | None = None
+
+    def look_at(self, columns: Columns, docs: Docs) -> None:
+        """Have `places` in some documents: those of before if they are among them."""
+        if self.looked_at is None or len(docs - self.looked_at):
+            self.places, self.looked_at = columns.places(self.forms, docs), docs
 
 
 class SpanMatch:
@@ -244,9 +252,9 @@ class IndexSearcher:
         wanted = answer.columns.some(docs)
         for matcher in answer.matchers:
             low, high = FIELDS[matcher.zone].zone if matcher.zone else (0, 2**32)
-            places = answer.columns.places(matcher.forms, wanted)
+            matcher.look_at(answer.columns, wanted)
             for doc, (zones, terms) in zip(docs, rows, strict=True):
-                for i, positions in places.by_form(doc):
+                for i, positions in matcher.places.by_form(doc):
                     inside = [position for position in positions if low <= position < high]
                     if not inside:
                         continue
@@ -357,17 +365,16 @@ class _Search:
             exact, partial = self._combine(matchers, spans, admitted, relaxed=not request.strict)
         else:
             exact = columns.constant(admitted if admitted is not None else columns.everything(), 0.0)
-        tiers: list[Column] = []
-        raises: list[list[Raise]] = []
-        for column in (exact, partial):
-            raised = [] if column is None else self._raises(matchers, column)
-            if column is not None:
-                column = columns.raised(column, [row.scores for row in raised])
-                for matcher in required:
-                    column = columns.mapped(add, column, matcher.scores)
-            tiers.append(column)
-            raises.append(raised)
-        exact, partial = tiers
+        end = None if request.limit is None else request.offset + request.limit
+        tiers = [exact] if partial is None else [exact, partial]
+        # Partial matches stand below the others: what raises them does not matter where none of them is shown.
+        shown = tiers[:1] if end is not None and len(exact) >= end else tiers
+        raises = self._raises(matchers, shown)
+        for i, raised in enumerate(raises):
+            tiers[i] = columns.raised(tiers[i], [row.scores for row in raised])
+        for matcher in required:
+            tiers = [columns.mapped(add, column, matcher.scores) for column in tiers]
+        exact = tiers[0]
         ranked: list[tuple[Stage, Column]] = [("all", exact)]
         slips = [found for matcher in matchers for found in matcher.spellings.values()]
         if slips:
@@ -375,7 +382,7 @@ class _Search:
             corrected = docs & _united(slips)
             ranked = [("all", columns.kept(exact, docs - corrected)), ("fuzzy", columns.kept(exact, corrected))]
         if partial is not None:
-            ranked.append(("some", partial))
+            ranked.append(("some", tiers[1]))
         answer.stage = next((stage for stage, column in ranked if len(column)), "none")
         answer.total = sum(len(column) for _, column in ranked)
         if request.facets or slips:
@@ -383,7 +390,6 @@ class _Search:
             if slips and answer.total:
                 answer.notices += self._say_corrections(matchers, found)
             answer.facets = {name: Counter(columns.counts(name, found)) for name in request.facets}
-        end = None if request.limit is None else request.offset + request.limit
         answer.found = self._window(ranked, sort if answer.matchers or sort != "score" else "", request.offset, end)
         if request.explain:
             answer.found = [
@@ -712,32 +718,36 @@ class _Search:
 
     # ---- places
 
-    def _raises(self, matchers: Sequence[Matcher], scores: Column) -> list[Raise]:
-        """What raises the scores of the best documents: that their words stand in the title, which a long companion
-        note must not drown, and next to each other where they do so in the query, in whatever form or language they
-        are written."""
+    def _raises(self, matchers: Sequence[Matcher], tiers: Sequence[Column]) -> list[list[Raise]]:
+        """What raises the scores of the best documents of each tier: that their words stand in the title, which a
+        long companion note must not drown, and next to each other where they do so in the query, in whatever form or
+        language they are written."""
         columns = self.columns
         found = [matcher for matcher in matchers if len(matcher.scores)]
-        if not found or not len(scores):
-            return []
-        docs = columns.some([doc for doc, _ in columns.top(scores, PLACE_CANDIDATES)])
-        places = {id(matcher): columns.places(matcher.forms, docs) for matcher in found}
+        best = [columns.some([doc for doc, _ in columns.top(column, PLACE_CANDIDATES)]) for column in tiers]
+        docs = _united(best)
+        if not found or not len(docs):
+            return [[] for _ in tiers]
+        for matcher in found:
+            matcher.look_at(columns, docs)
         near = {id(matcher): columns.kept(matcher.scores, docs) for matcher in found}
         title_end = FIELDS["title"].zone[1]
         raises = []
         for matcher in found:
-            in_title = columns.some(places[id(matcher)].beginning_below(title_end))
+            in_title = columns.some(matcher.places.beginning_below(title_end))
             limit = columns.constant(in_title, matcher.weight)
             worth = columns.lesser(columns.kept(near[id(matcher)], in_title), limit)
             raises.append(Raise(f"title {matcher.text}", columns.scaled(worth, TITLE_BONUS)))
         for a, b in pairwise(matchers):
-            if id(a) in places and id(b) in places:
-                distances = places[id(a)].distances(places[id(b)])
+            if id(a) in near and id(b) in near:
+                distances = a.places.distances(b.places)
                 if len(distances):
                     worth = columns.lesser(near[id(a)], near[id(b)])
                     value = columns.mapped(_near_bonus, worth, distances)
                     raises.append(Raise(f"near {a.text} {b.text}", value, distances))
-        return raises
+        if len(tiers) == 1:
+            return [raises]
+        return [[Raise(row.name, columns.kept(row.scores, own), row.distances) for row in raises] for own in best]
 
     def _prefix_forms(self, text: str) -> tuple[Form, ...]:
         run = fold(text)

@@ -354,10 +354,10 @@ class ArrayColumns:
         alone = len(form.parts) == 1 and not (key == GRAMS and len(terms[0]) == 1)
         if alone and zone is None and key == TEXT:
             stored = [self._stored(key, term) for term in terms]
-            return [Column(found.docs, self._rows[key].weights(found.rows)) for found in stored]
+            return [Column(found.docs, self._rows[key].weights(found.shapes)) for found in stored]
         where = self._where(form)
         if isinstance(where, Stored):
-            column = Column(where.docs, self._rows[key].boosted(where.rows, zone))
+            column = Column(where.docs, self._rows[key].boosted(where.shapes, zone))
         elif len(where.docs):
             column = Column(where.docs, np.add.reduceat(boosts(where.positions, zone), where.bounds[:-1]))
         else:
@@ -451,19 +451,30 @@ class ArrayColumns:
     # ---- places
 
     def places(self, forms: tuple[Form, ...], docs: Mask) -> ArrayPlaces:
-        found = []
         wanted = np.flatnonzero(docs.bits)
+        # Stored postings of a field are decoded at once: there may be many forms with few places each.
+        stored: dict[str, list[tuple[int, Array, Array, Array]]] = {}
+        found: list[tuple[Array, Array, Array]] = []
         for number, form in enumerate(forms):
             where = self._where(form)
             at = _in(where, wanted)
-            if len(at):
+            if not len(at):
+                continue
+            if isinstance(where, Stored):
+                row = number, where.docs[at], where.shapes[at], where.begin[at]
+                stored.setdefault(form.parts[0][0], []).append(row)
+            else:
                 counts, positions = where.chosen(at)
-                found.append((np.repeat(where.docs[at], counts), positions, np.full(len(positions), number)))
+                found.append((where.docs[at].repeat(counts), positions, np.full(len(positions), number)))
+        for key, rows in stored.items():
+            held, shapes, begin = (_joined([row[i] for row in rows]) for i in (1, 2, 3))
+            counts, positions = self._rows[key].positions(shapes, begin)
+            numbers = np.repeat([row[0] for row in rows], [len(row[1]) for row in rows])
+            found.append((held.repeat(counts), positions, numbers.repeat(counts)))
         widths = np.array([width(form) for form in forms], np.int64)
         if not found:
             return ArrayPlaces(_NOWHERE.docs, _NOWHERE.docs, _NOWHERE.docs, widths)
-        rows, starts, numbers = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
-        return ArrayPlaces(rows, starts, numbers, widths)
+        return ArrayPlaces(*(_joined(list(arrays)) for arrays in zip(*found, strict=True)), widths)
 
     # ---- the best documents for a bag of words
 
@@ -577,6 +588,11 @@ class ArrayColumns:
             # A bound is at most one step for each word too high.
             docs = docs[sums >= (_least(sums, limit) - slack) * (1 - SLACK) - SLACK]
         return docs
+
+
+def _joined(arrays: list[Array]) -> Array:
+    """One after the other."""
+    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
 def _united(keys: list[Array]) -> Array:
