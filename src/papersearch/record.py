@@ -34,6 +34,9 @@ class Record:
     def __init__(self, *values: Any, **named: Any) -> None:
         names = self._names
         state = self.__dict__
+        if not named and len(values) == len(names):
+            state.update(zip(names, values))  # noqa: B905 - they are as many
+            return
         if len(values) > len(names):
             raise TypeError(f"{type(self).__name__} has {len(names)} fields, not {len(values)}")
         for name, value in zip(names, values):  # noqa: B905 - the rest is looked for below

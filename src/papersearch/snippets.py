@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from papersearch.analysis.normalize import CJK, fold, is_cjk, normalize, shadow, source_end
+from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, tokens
 from papersearch.paper import Paper
 from papersearch.record import Record
@@ -17,6 +20,8 @@ LONGEST_LINE = 4000
 CLOSER_LOOKS = 12
 """Lines of a paper that are analysed in full to choose the one to show."""
 REMEMBERED_PIECES = 1 << 14
+_WIDE = "\u2e7f"
+"""Characters above it take two cells."""
 LONGEST_WORD = 24
 """How far a window is stretched so as not to end inside a word."""
 
@@ -33,37 +38,62 @@ class Excerpt(Record):
     line: int = 0
 
 
+class _Wanted:
+    """Index terms to be marked in a text: Chinese ones, and all others with their first letters."""
+
+    __slots__ = ("chinese", "first_letters", "others")
+
+    def __init__(self, terms: Iterable[str]) -> None:
+        wanted = set(terms)
+        self.chinese = {term for term in wanted if is_cjk(term)}
+        self.others = wanted - self.chinese
+        self.first_letters = {term.lstrip(STEM_MARK)[:1] for term in self.others}
+
+    def marked(self, line: str) -> list[tuple[int, int]]:
+        """[start, end) of every place of one line that one of the terms stands for, merged and in order."""
+        found: set[tuple[int, int]] = set()
+        if self.chinese:
+            found.update(_runs(line, self.chinese))
+        if self.others:
+            found.update(_words(line, self))
+        return _merged(found)
+
+
 def highlights(text: str, terms: Iterable[str]) -> list[tuple[int, int]]:
     """[start, end) of every place of `text` that one of the index terms stands for, merged and in order."""
-    wanted = set(terms)
-    chinese = {t for t in wanted if is_cjk(t)}
-    found: set[tuple[int, int]] = set()
+    wanted = _Wanted(terms)
+    found: list[tuple[int, int]] = []
     at = 0
     for line in text.split("\n"):
-        found.update([(at + start, at + end) for start, end in _runs(line, chinese)] if chinese else ())
-        if len(wanted) > len(chinese):
-            found.update([(at + start, at + end) for start, end in _words(line, wanted)])
+        found += [(at + start, at + end) for start, end in wanted.marked(line)]
         at += len(line) + 1
-    return _merged(found)
+    return found
 
 
-def _words(line: str, wanted: set[str]) -> Iterator[tuple[int, int]]:
+def _words(line: str, wanted: _Wanted) -> Iterator[tuple[int, int]]:
     """[start, end) of every place of one line where one of the other terms stands.
 
     A term depends on nothing beyond the blanks and the Chinese characters around it (but on whether there are such):
     so the pieces between them are looked at one by one, and what a piece holds is remembered, for texts repeat words.
     """
+    terms, first_letters = wanted.others, wanted.first_letters
     shadowed = line if line.isascii() else shadow(line)
-    firsts = {term.lstrip(STEM_MARK)[:1] for term in wanted}
     for match in _PIECE.finditer(shadowed):
-        start, end = match.span()
-        plain = match.group().strip(_AROUND_WORDS)
-        # A plain word and its stem are all that it stands for, and both have its first letter.
-        is_plain = plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1)
-        if is_plain and plain[0].lower() not in firsts:
+        piece = match.group()
+        plain = piece.strip(_AROUND_WORDS)
+        if plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1):
+            # A plain word and its stem are all that it stands for, and both have its first letter.
+            if plain[0].lower() in first_letters:
+                term = plain.lower()[:MAX_TERM]
+                if term in terms or ((root := stem(term)) != term and STEM_MARK + root in terms):
+                    start = match.start() + piece.index(plain)
+                    yield start, start + len(plain)
             continue
+        # No other term begins with a letter that the piece does not have, either.
+        if piece.isascii() and first_letters.isdisjoint(piece.lower()):
+            continue
+        start, end = match.span()
         before, after = shadowed[start - 1 : start] == CJK, shadowed[end : end + 1] == CJK
-        piece = line[start:end]
         if before or after:
             piece = CJK * before + piece + CJK * after
         held = _held.get(piece)
@@ -74,7 +104,7 @@ def _words(line: str, wanted: set[str]) -> Iterator[tuple[int, int]]:
             if len(piece) <= MAX_TERM:
                 _held[piece] = held
         for term, first, last in held:
-            if term in wanted:
+            if term in terms:
                 yield start - before + first, start - before + last
 
 
@@ -125,7 +155,7 @@ def _candidates(paper: Paper, parts: Sequence[str], *, normalized: bool) -> list
             break
         for number, line in enumerate(section.text.split("\n"), section.line):
             folded = fold(normalize(line)[0] if normalized else line)
-            kinds = sum(part in folded for part in parts)
+            kinds = sum([part in folded for part in parts])
             if kinds and not _FENCE.match(line):
                 found.append((kinds, line, section.path, number))
     found.sort(key=lambda row: -row[0])
@@ -136,6 +166,7 @@ def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
     """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut to a
     window around them; without any, the first line of its notes."""
     parts = _rough_parts(terms)
+    wanted = _Wanted(terms)
     if parts:
         # Most text is written as it is compared: only where nothing is found is it worth folding every line.
         for normalized in (False, True):
@@ -145,7 +176,7 @@ def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
                 if best is not None and best[0] >= expected:
                     break
                 line = _cropped(line, parts)
-                marks = highlights(line, terms)
+                marks = wanted.marked(line)
                 kinds = len({fold(line[start:end]) for start, end in marks})
                 if marks and (best is None or kinds > best[0]):
                     best, marks_of_best = (kinds, line, path, number), marks
@@ -174,19 +205,16 @@ def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Exc
     begin = mark.end() if mark else len(line) - len(line.lstrip())
     end = len(line.rstrip())
     marks = [(s, e) for s, e in marks if s >= begin and e <= end]
-    cells: Sequence[int] = ()
+    start, stop = begin, end
     if (end - begin) * 2 > WIDTH:
-        cells = (
-            bytes(len(line)).replace(b"\0", b"\1") if line.isascii() else [2 if ord(c) > 0x2E7F else 1 for c in line]
-        )
-    if sum(cells[begin:end]) > WIDTH:
-        start, stop = _window(cells, marks, begin, end)
-        start = next(
-            (i for i in range(start, max(begin, start - LONGEST_WORD), -1) if not _inside_word(line, i)), start
-        )
-        stop = next((i for i in range(stop, min(end, stop + LONGEST_WORD)) if not _inside_word(line, i)), stop)
-    else:
-        start, stop = begin, end
+        # Cells before each character.
+        cells = range(end + 1) if line.isascii() else [0, *accumulate([1 + (c > _WIDE) for c in line])]
+        if cells[end] - cells[begin] > WIDTH:
+            start, stop = _window(cells, marks, begin, end)
+            start = next(
+                (i for i in range(start, max(begin, start - LONGEST_WORD), -1) if not _inside_word(line, i)), start
+            )
+            stop = next((i for i in range(stop, min(end, stop + LONGEST_WORD)) if not _inside_word(line, i)), stop)
     head, tail = ("…" if start > begin else ""), ("…" if stop < end else "")
     shift = len(head) - start
     kept = tuple((s + shift, e + shift) for s, e in marks if s >= start and e <= stop)
@@ -203,30 +231,17 @@ def _window(cells: Sequence[int], marks: Sequence[tuple[int, int]], begin: int, 
     """The stretch of WIDTH cells that holds most marks, with some text before the first of them."""
     best, best_start = -1, begin
     last = 0
-    used = 0
-    reach = begin
     for first, (start, _) in enumerate(marks):
-        used = sum(cells[start:reach]) if reach > start else 0
-        reach = max(reach, start)
-        while reach < end and used + cells[reach] <= WIDTH * 3 // 4:
-            used += cells[reach]
-            reach += 1
+        reach = _reach(cells, start, end, WIDTH * 3 // 4)
         last = max(last, first)
         while last < len(marks) and marks[last][1] <= reach:
             last += 1
         if last - first > best:
             best, best_start = last - first, start
-    start = best_start
-    lead = 0
-    while start > begin and lead + cells[start - 1] <= WIDTH // 4:
-        start -= 1
-        lead += cells[start]
+    start = bisect_left(cells, cells[best_start] - WIDTH // 4, begin, best_start)
     return start, _reach(cells, start, end, WIDTH)
 
 
 def _reach(cells: Sequence[int], start: int, end: int, width: int) -> int:
-    used = 0
-    while start < end and used + cells[start] <= width:
-        used += cells[start]
-        start += 1
-    return start
+    """The end of the longest stretch of no more than so many cells."""
+    return bisect_right(cells, cells[start] + width, start, end + 1) - 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
-from papersearch.index.segment import BLOCK_BITS, LOW_BITS, ODD, encode
+from papersearch.index.segment import LOW_BITS, ODD, encode
 
 if TYPE_CHECKING:
     from papersearch.errors import IndexDamagedError

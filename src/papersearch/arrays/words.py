@@ -11,85 +11,95 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+LONGEST = 64
+"""Letters of a word: as many as a number has bits."""
+COUNTED = 64
+"""Letters of which it is kept how often each word has them."""
+
 
 class ArrayWords:
-    """Words by length, a row for each letter, for looking for near ones."""
+    """Words for looking for near ones. Made when the first one is looked for."""
 
     def __init__(self, words: Callable[[], Iterable[str]]) -> None:
-        """`words()` is called when the first word is looked for."""
+        """`words()` gives each once, of at most LONGEST letters."""
         self._words = words
-        self._by_kind: dict[tuple[int, bool], tuple[list[str], Array]] | None = None
-
-    def _tables(self) -> dict[tuple[int, bool], tuple[list[str], Array]]:
-        """(letters, whether they are ASCII) → words, and their code points with a row for the first letters, …"""
-        if self._by_kind is None:
-            kinds: dict[tuple[int, bool], list[str]] = {}
-            for word in self._words():
-                kinds.setdefault((len(word), word.isascii()), []).append(word)
-            self._by_kind = {
-                (size, ascii_only): (
-                    words,
-                    np.ascontiguousarray(
-                        np.frombuffer(
-                            "".join(words).encode("ascii" if ascii_only else "utf-32-le", "surrogatepass"),
-                            np.uint8 if ascii_only else "<u4",
-                        )
-                        .reshape(len(words), size)
-                        .T
-                    ),
-                )
-                for (size, ascii_only), words in kinds.items()
-            }
-        return self._by_kind
+        self._tables: tuple[_Words, _Words] | None = None
 
     def near(self, word: str, limit: int) -> list[tuple[int, str]]:
         """(edits, word) of the words at most `limit` edits away."""
-        tables = self._tables()
-        found: list[tuple[int, str]] = []
-        for size in range(max(1, len(word) - limit), len(word) + limit + 1):
-            for ascii_only in (True, False):
-                if (size, ascii_only) in tables:
-                    words, letters = tables[size, ascii_only]
-                    chosen = self._alike(word, letters, limit)
-                    distances = self._distances(word, letters[:, chosen])
-                    near = np.flatnonzero(distances <= limit)
-                    found += zip(distances[near].tolist(), [words[i] for i in chosen[near].tolist()], strict=True)
-        return found
+        if self._tables is None:
+            plain: list[str] = []
+            others: list[str] = []
+            for each in self._words():
+                (plain if each.isascii() else others).append(each)
+            self._tables = _Words(plain, np.uint8, "ascii"), _Words(others, np.uint32, "utf-32-le")
+        return [row for table in self._tables for row in table.near(word, limit)]
 
-    @staticmethod
-    def _alike(word: str, letters: Array, limit: int) -> Array:
-        """Which words have as many letters in common with the word as near ones must."""
-        common = np.zeros(letters.shape[1], np.uint8)
-        for char in set(word):
-            if ord(char) < 256 or letters.itemsize > 1:
-                often = np.add.reduce(letters == ord(char), axis=0, dtype=np.uint8)
-                common += np.minimum(often, word.count(char))
-        return np.flatnonzero(common >= max(0, max(len(word), len(letters)) - limit))
 
-    @staticmethod
-    def _distances(word: str, letters: Array) -> Array:
-        """What edit_distance() is for each of some words, all at once; `word` has at most 64 letters."""
-        size = len(word)
+class _Words:
+    """Words of one kind, the short ones first, as one array of their letters."""
+
+    def __init__(self, words: list[str], kind: type, encoding: str) -> None:
+        words.sort(key=len)
+        self._words = words
+        data = ("".join(words) + "\0" * LONGEST).encode(encoding, "surrogatepass")
+        self._letters = np.frombuffer(data, np.dtype(kind).newbyteorder("<"))
+        self._sizes = np.fromiter(map(len, words), np.int64, len(words))
+        self._begin = self._sizes.cumsum() - self._sizes
+        self._often: dict[str, Array] = {}
+
+    def _count(self, letter: str) -> Array:
+        """How often each word has a letter."""
+        often = self._often.get(letter)
+        if often is None:
+            held = self._letters[: len(self._letters) - LONGEST] == ord(letter)
+            often = np.add.reduceat(held, self._begin, dtype=np.uint8)
+            if len(self._often) >= COUNTED:
+                self._often.clear()
+            self._often[letter] = often
+        return often
+
+    def near(self, word: str, limit: int) -> list[tuple[int, str]]:
+        """(edits, word) of the words at most `limit` edits away."""
+        low, high = self._sizes.searchsorted((len(word) - limit, len(word) + limit + 1)).tolist()
+        if low == high:
+            return []
+        # Near words have nearly all of their letters in common.
+        common = np.zeros(high - low, np.uint8)
+        for letter in set(word):
+            if ord(letter) < 128 or self._letters.itemsize > 1:
+                common += np.minimum(self._count(letter)[low:high], word.count(letter))
+        sizes = self._sizes[low:high]
+        chosen = np.flatnonzero(common + limit >= np.maximum(sizes, len(word)))
+        distances = self._distances(word, self._begin[low:high][chosen], sizes[chosen])
+        near = np.flatnonzero(distances <= limit)
+        numbers = (chosen[near] + low).tolist()
+        return list(zip(distances[near].tolist(), [self._words[i] for i in numbers], strict=True))
+
+    def _distances(self, word: str, begin: Array, sizes: Array) -> Array:
+        """What edit_distance() is for each of some words, short ones first, all at once."""
+        last = np.uint64(1 << (len(word) - 1))
         one = np.uint64(1)
-        last = np.uint64(1 << (size - 1))
-        up = np.full(letters.shape[1], (1 << size) - 1, np.uint64)
-        down, diagonal, before = np.zeros_like(up), np.zeros_like(up), np.zeros_like(up)
-        distances = np.full(len(up), size)
         places: dict[int, int] = {}
-        for i, char in enumerate(word):
-            places[ord(char)] = places.get(ord(char), 0) | 1 << i
-        if letters.itemsize > 1:
-            known, codes = np.unique(letters, return_inverse=True)
-            codes = codes.reshape(letters.shape)
-        else:
-            known, codes = np.arange(256), letters
-        bits = np.array([places.get(code, 0) for code in known.tolist()], np.uint64)
-        for row in codes:
-            here = bits[row]
+        for i, letter in enumerate(word):
+            places[ord(letter)] = places.get(ord(letter), 0) | 1 << i
+        up = np.full(len(begin), (1 << len(word)) - 1, np.uint64)
+        down, diagonal, before = np.zeros_like(up), np.zeros_like(up), np.zeros_like(up)
+        distances = np.full(len(up), len(word))
+        # A word that has come to its end is left as it is.
+        ended = sizes.searchsorted(np.arange(sizes[-1] + 1 if len(sizes) else 0), "right").tolist()
+        codes = np.array(sorted(places))
+        bits = np.array([places[code] for code in codes.tolist()] + [0], np.uint64)
+        for at in range(len(ended) - 1):
+            if done := ended[at] - (len(distances) - len(up)):
+                up, down, diagonal, before = up[done:], down[done:], diagonal[done:], before[done:]
+            letters = self._letters[begin[len(distances) - len(up) :] + at]
+            found = codes.searchsorted(letters)
+            here = bits[np.where(codes.take(found, mode="clip") == letters, found, len(codes))]
             swapped = ((~diagonal & here) << one) & before
             diagonal = (((here & up) + up) ^ up) | here | down | swapped
             right, left = down | ~(diagonal | up), diagonal & up
-            distances += (right & last > 0).astype(np.int64) - (left & last > 0)
+            distances[len(distances) - len(up) :] += (right & last > 0).astype(np.int64) - (left & last > 0)
             right = right << one | one
             up = left << one | ~(diagonal | right)
             down = right & diagonal
