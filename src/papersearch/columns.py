@@ -38,8 +38,9 @@ if TYPE_CHECKING:
             NEAR_WORDS apart; standing in the query's order is one nearer."""
             ...
 
-        def by_form(self, doc: int) -> list[tuple[int, Sequence[int]]]:
-            """(which of the forms, positions at which it begins, in any order) for the forms that a document has."""
+        def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
+            """(which of the forms, positions at which it begins, in any order) for the forms that each of some
+            documents has."""
             ...
 
     class Columns(Protocol):
@@ -154,8 +155,8 @@ class DictPlaces:
         found = {doc: float(distance(left[doc], right[doc])) for doc in left.keys() & right.keys()}
         return {doc: apart for doc, apart in found.items() if apart <= NEAR_WORDS}
 
-    def by_form(self, doc: int) -> list[tuple[int, Sequence[int]]]:
-        return [(i, by_doc[doc]) for i, (_, by_doc) in enumerate(self._found) if by_doc.get(doc)]
+    def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
+        return [[(i, by_doc[doc]) for i, (_, by_doc) in enumerate(self._found) if by_doc.get(doc)] for doc in docs]
 
 
 class DictColumns:

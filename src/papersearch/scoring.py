@@ -22,4 +22,14 @@ def idf(matching: int, documents: int) -> float:
 
 def saturation(frequency: float, length: float, average_length: float) -> float:
     """Boosted term frequency as a number in [0, K1 + 1)."""
-    return frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length / average_length))
+    return dampened(frequency, dampening(length, average_length))
+
+
+def dampening(length: float, average_length: float) -> float:
+    """What a text holds against the frequencies of its words: a long one more."""
+    return K1 * (1.0 - B + B * length / average_length)
+
+
+def dampened(frequency: float, dampening: float) -> float:
+    """saturation() in a text of which the dampening() is known."""
+    return frequency * (K1 + 1.0) / (frequency + dampening)

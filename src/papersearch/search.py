@@ -7,6 +7,7 @@ index. What is inside an Answer is still documents and scores: snippets and pape
 from __future__ import annotations
 
 import sys
+from bisect import bisect
 from collections import Counter
 from heapq import nsmallest
 from itertools import groupby, pairwise
@@ -251,16 +252,20 @@ class IndexSearcher:
         rows: list[tuple[dict[str, list[str]], list[str]]] = [({}, []) for _ in docs]
         wanted = answer.columns.some(docs)
         for matcher in answer.matchers:
-            low, high = FIELDS[matcher.zone].zone if matcher.zone else (0, 2**32)
             matcher.look_at(answer.columns, wanted)
-            for doc, (zones, terms) in zip(docs, rows, strict=True):
-                for i, positions in matcher.places.by_form(doc):
-                    inside = [position for position in positions if low <= position < high]
-                    if not inside:
+            shown: dict[int, list[str]] = {}
+            for (zones, terms), held in zip(rows, matcher.places.by_form(docs), strict=True):
+                for i, positions in held:
+                    names = {_ZONE_NAMES[bisect(_ZONE_STARTS, position) - 1] for position in positions}
+                    if matcher.zone:
+                        names &= {matcher.zone}
+                    if not names:
                         continue
-                    terms += shown_terms(matcher.forms[i])
-                    for name, (start, end) in _ZONES:
-                        if any(start <= position < end for position in inside):
+                    if i not in shown:
+                        shown[i] = shown_terms(matcher.forms[i])
+                    terms += shown[i]
+                    for name in _ZONE_NAMES:
+                        if name in names:
                             words = zones.setdefault(name, [])
                             if matcher.text and matcher.text not in words:
                                 words.append(matcher.text)
@@ -696,7 +701,7 @@ class _Search:
         if not matcher.groups:
             return ""
         best, hits = max(matcher.groups, key=lambda row: self.columns.at(row[1].scores, doc) or 0.0)
-        held = self.columns.places(best.forms, self.columns.some([doc])).by_form(doc)
+        held = self.columns.places(best.forms, self.columns.some([doc])).by_form([doc])[0]
         terms = dict.fromkeys(term for i, _ in held for term in shown_terms(best.forms[i]))
         shown = ", ".join(term.lstrip(STEM_MARK) for term in terms)
         spelling = f", for {best.corrected}" if best.corrected else ""
@@ -756,7 +761,9 @@ class _Search:
         return tuple(Form.term(term) for term in prefix_terms(self.index.text, text))
 
 
-_ZONES = tuple((field.name, field.zone) for field in FIELDS.values() if field.zone[1])
+_ZONES = sorted((field.zone[0], field.name) for field in FIELDS.values() if field.zone[1])
+_ZONE_STARTS, _ZONE_NAMES = zip(*_ZONES, strict=True)
+"""Each zone begins where the one before it ends."""
 
 
 def _near_bonus(worth: float, distance: float) -> float:

@@ -16,7 +16,7 @@ from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Stored, boosts, runs
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, pairs_with, width
-from papersearch.scoring import K1, idf, saturation
+from papersearch.scoring import K1, dampened, dampening, idf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -174,14 +174,13 @@ class Impacts:
 class ArrayPlaces:
     """Places in arrays: documents, positions and which form begins there."""
 
-    __slots__ = ("_by_doc", "_docs", "_forms", "_starts", "_widths")
+    __slots__ = ("_docs", "_forms", "_starts", "_widths")
 
     def __init__(self, docs: Array, starts: Array, forms: Array, widths: Array) -> None:
         self._docs = docs
         self._starts = starts
         self._forms = forms
         self._widths = widths
-        self._by_doc: dict[int, dict[int, list[int]]] | None = None
 
     def beginning_below(self, end: int) -> Iterable[int]:
         return np.unique(self._docs[self._starts < end])
@@ -212,13 +211,15 @@ class ArrayPlaces:
         first = np.flatnonzero(np.diff(found, prepend=-1))
         return Column(found[first], distances[first].astype(np.float64))
 
-    def by_form(self, doc: int) -> list[tuple[int, Sequence[int]]]:
-        if self._by_doc is None:
-            found: dict[int, dict[int, list[int]]] = {}
-            for d, form, start in zip(self._docs.tolist(), self._forms.tolist(), self._starts.tolist(), strict=True):
-                found.setdefault(d, {}).setdefault(form, []).append(start)
-            self._by_doc = found
-        return sorted(self._by_doc.get(doc, {}).items())
+    def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
+        found: dict[int, dict[int, list[int]]] = {doc: {} for doc in docs}
+        if found and len(self._docs):
+            wanted = np.array(sorted(found))
+            at = np.flatnonzero(_held(self._docs, wanted))
+            rows = self._docs[at].tolist(), self._forms[at].tolist(), self._starts[at].tolist()
+            for doc, form, start in zip(*rows, strict=True):
+                found[doc].setdefault(form, []).append(start)
+        return [sorted(found[doc].items()) for doc in docs]
 
 
 class _Memory:
@@ -251,9 +252,9 @@ class ArrayColumns:
         self._snapshot = snapshot
         text = snapshot.field(TEXT)
         self._rows = {TEXT: FieldRows(text), GRAMS: FieldRows(snapshot.field(GRAMS))}
-        self._average = text.average_length or 1.0
-        self._lengths = np.array(text.lengths, np.float64)
-        self._size = len(self._lengths)
+        lengths = np.array(text.lengths, np.float64)
+        self._dampening = dampening(lengths, text.average_length or 1.0)  # type: ignore[arg-type]
+        self._size = len(lengths)
         self._memory = _Memory()
         self._own = threading.local()
         self._everything = self.some(snapshot.docs())
@@ -372,7 +373,7 @@ class ArrayColumns:
         found = self._memory.get(key)
         if found is None:
             column = self.summed([column for form in forms for column in self._frequencies(form, zone)])
-            found = Column(column.docs, saturation(column.values, self._lengths[column.docs], self._average))  # type: ignore[arg-type]
+            found = Column(column.docs, dampened(column.values, self._dampening[column.docs]))  # type: ignore[arg-type]
             self._memory.put(key, found, found.docs.nbytes + found.values.nbytes)
         return found  # type: ignore[no-any-return]
 
@@ -603,7 +604,7 @@ def _united(keys: list[Array]) -> Array:
 
 
 def _held(numbers: Array, others: Array) -> Array:
-    """Which of the numbers are among others; both ascend."""
+    """Which of the numbers are among others, which ascend."""
     if not len(others):
         return np.zeros(len(numbers), bool)
     held: Array = others.take(others.searchsorted(numbers), mode="clip") == numbers

@@ -48,6 +48,11 @@ LOW_BITS = 8
 ODD = 255
 """Code of a row whose shape is not in the table."""
 
+PROBE_BITS = 12
+"""So many halvings of all terms are remembered, at most as many terms as this power of two."""
+REMEMBERED_TERMS = 1 << 13
+"""Terms of a field whose numbers are remembered: a search asks for the same one several times."""
+
 ABOVE_ANY_UTF8 = b"\xff"
 _INFINITY = float("inf")
 
@@ -79,9 +84,9 @@ class SegmentField:
     """
 
     __slots__ = (
-        "_counts", "_highs", "_weights", "block_start", "codes", "docs", "documents", "first_row", "lows",
-        "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional", "shape_high", "shape_start",
-        "shape_weights", "term_bytes", "term_count", "term_start",
+        "_counts", "_highs", "_numbers", "_probes", "_weights", "block_start", "codes", "docs", "documents",
+        "first_row", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional", "shape_high",
+        "shape_start", "shape_weights", "term_bytes", "term_count", "term_start",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
@@ -135,6 +140,8 @@ class SegmentField:
         # Keyed by code, with a place for ODD: a code that stands for nothing is a KeyError.
         self._weights: dict[int, float] = dict(enumerate(self.shape_weights)) | {ODD: 0.0}
         self._highs: dict[int, tuple[int, ...]] = {}
+        self._probes: dict[int, bytes] = {}
+        self._numbers: dict[bytes, int] = {}
         self._counts = counts.ljust(1 << LOW_BITS, b"\0")
 
     @property
@@ -156,9 +163,15 @@ class SegmentField:
     def ceiling(self, text: bytes) -> int:
         """Number of the first term that is not less than `text`; term_count if there is none."""
         low, high, start, terms = 0, self.term_count, self.term_start, self.term_bytes
+        probes, far = self._probes, self.term_count >> PROBE_BITS
         while low < high:
             middle = (low + high) >> 1
-            if bytes(terms[start[middle] : start[middle + 1]]) < text:
+            probe = probes.get(middle)
+            if probe is None:
+                probe = bytes(terms[start[middle] : start[middle + 1]])
+                if high - low > far:
+                    probes[middle] = probe
+            if probe < text:
                 low = middle + 1
             else:
                 high = middle
@@ -166,8 +179,14 @@ class SegmentField:
 
     def find(self, text: bytes) -> int:
         """Number of the term, -1 if the field has no such term."""
-        number = self.ceiling(text)
-        return number if number < self.term_count and self.term(number) == text else -1
+        known = self._numbers.get(text)
+        if known is None:
+            number = self.ceiling(text)
+            known = number if number < self.term_count and self.term(number) == text else -1
+            if len(self._numbers) >= REMEMBERED_TERMS:
+                self._numbers.clear()
+            self._numbers[text] = known
+        return known
 
     def rows(self, number: int) -> range:
         """Rows of the term's postings."""
