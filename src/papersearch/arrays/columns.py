@@ -41,6 +41,8 @@ STEPS = 255
 """Steps in which bounds count."""
 MOST = K1 + 1.0
 """What saturation() stays below."""
+PARTS_AT_ONCE = 64
+"""Parts of a phrase that are looked for at once."""
 SLACK = 1e-9
 """Part of a score that rounding may take from a bound."""
 
@@ -121,14 +123,41 @@ def _in(where: Where | Stored, docs: Array) -> Array:
     """The rows of some documents (ascending)."""
     if not len(where.docs):
         return _NOWHERE.docs
-    at = where.docs.searchsorted(docs)
-    return at[where.docs.take(at, mode="clip") == docs]
+    at: Array = where.docs.searchsorted(docs)
+    held: Array = at[where.docs.take(at, mode="clip") == docs]
+    return held
+
+
+def _gathered(places: Iterable[tuple[int, Where | Stored]], docs: Array) -> tuple[Array, Array, Array]:
+    """(document, position, number) of numbered places in some documents (ascending).
+
+    What is stored is decoded at once: there may be many terms with few places each."""
+    stored: dict[FieldRows, list[tuple[Array, ...]]] = {}
+    found: list[tuple[Array, ...]] = []
+    for number, where in places:
+        at = _in(where, docs)
+        if not len(at):
+            continue
+        if isinstance(where, Stored):
+            row = np.full(len(at), number), where.docs[at], where.shapes[at], where.begin[at]
+            stored.setdefault(where.field, []).append(row)
+        else:
+            counts, positions = where.chosen(at)
+            found.append((where.docs[at].repeat(counts), positions, np.full(len(positions), number)))
+    for field, rows in stored.items():
+        numbers, held, shapes, begin = map(_joined, zip(*rows, strict=True))
+        counts, positions = field.positions(shapes, begin)
+        found.append((held.repeat(counts), positions, numbers.repeat(counts)))
+    if not found:
+        return _NOWHERE.docs, _NOWHERE.docs, _NOWHERE.docs
+    held, positions, numbers = map(_joined, zip(*found, strict=True))
+    return held, positions, numbers
 
 
 def _at(keys: Array) -> Where:
     """Places, ascending, by document."""
     docs = keys >> DOC_SHIFT
-    first = np.flatnonzero(np.diff(docs, prepend=-1))
+    first = np.flatnonzero(_new(docs))
     return Where(docs[first], np.append(first, len(keys)), keys & ((1 << DOC_SHIFT) - 1))
 
 
@@ -208,7 +237,7 @@ class ArrayPlaces:
         found, distances = np.concatenate(docs), np.concatenate(apart)
         order = np.lexsort((distances, found))
         found, distances = found[order], distances[order]
-        first = np.flatnonzero(np.diff(found, prepend=-1))
+        first = np.flatnonzero(_new(found))
         return Column(found[first], distances[first].astype(np.float64))
 
     def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
@@ -253,7 +282,7 @@ class ArrayColumns:
         text = snapshot.field(TEXT)
         self._rows = {TEXT: FieldRows(text), GRAMS: FieldRows(snapshot.field(GRAMS))}
         lengths = np.array(text.lengths, np.float64)
-        self._dampening = dampening(lengths, text.average_length or 1.0)  # type: ignore[arg-type]
+        self._dampening: Array = dampening(lengths, text.average_length or 1.0)  # type: ignore[arg-type, assignment]
         self._size = len(lengths)
         self._memory = _Memory()
         self._own = threading.local()
@@ -297,19 +326,32 @@ class ArrayColumns:
         """Where terms stand at their offsets. Positions are only looked up in documents that have all of them."""
         rows = sorted(
             (([self._places_of(key, term) for term in terms], offset) for key, terms, offset in parts),
-            key=lambda row: sum(len(where.docs) for where in row[0]),
+            key=lambda row: sum([len(where.docs) for where in row[0]]),
         )
         docs = _all_of([where.docs for where in rows[0][0]])
         for places, _ in rows[1:]:
-            docs = _all_of([where.docs[_in(where, docs)] for where in places])
-        if not len(docs):
-            return _NOWHERE
+            docs = _all_of([docs[_held(docs, where.docs)] for where in places])
+            if not len(docs):
+                return _NOWHERE
         keys: Array | None = None
-        for places, offset in rows:
-            here = _united([_keys(where, _in(where, docs)) for where in places]) - offset
+        for at in range(0, len(rows), PARTS_AT_ONCE):
+            some = rows[at : at + PARTS_AT_ONCE]
+            here = self._aligned(some, docs)
             keys = here if keys is None else keys[_held(keys, here)]
         assert keys is not None
         return _at(keys)
+
+    def _aligned(self, rows: Sequence[tuple[list[Where | Stored], int]], docs: Array) -> Array:
+        """Places, ascending, from which every part stands at its offset, in documents that have all parts."""
+        docs, starts, numbers = _gathered([(n, where) for n, (places, _) in enumerate(rows) for where in places], docs)
+        keys = (docs << DOC_SHIFT) + starts - np.array([offset for _, offset in rows])[numbers]
+        if len(rows) == 1:
+            return _ascending(keys)
+        # Each place comes once for each part that has it.
+        keys = _ascending(keys * len(rows) + numbers) // len(rows)
+        last: Array = keys[len(rows) - 1 :]
+        held: Array = last[last == keys[: len(last)]]
+        return held
 
     # ---- columns
 
@@ -452,30 +494,9 @@ class ArrayColumns:
     # ---- places
 
     def places(self, forms: tuple[Form, ...], docs: Mask) -> ArrayPlaces:
-        wanted = np.flatnonzero(docs.bits)
-        # Stored postings of a field are decoded at once: there may be many forms with few places each.
-        stored: dict[str, list[tuple[int, Array, Array, Array]]] = {}
-        found: list[tuple[Array, Array, Array]] = []
-        for number, form in enumerate(forms):
-            where = self._where(form)
-            at = _in(where, wanted)
-            if not len(at):
-                continue
-            if isinstance(where, Stored):
-                row = number, where.docs[at], where.shapes[at], where.begin[at]
-                stored.setdefault(form.parts[0][0], []).append(row)
-            else:
-                counts, positions = where.chosen(at)
-                found.append((where.docs[at].repeat(counts), positions, np.full(len(positions), number)))
-        for key, rows in stored.items():
-            held, shapes, begin = (_joined([row[i] for row in rows]) for i in (1, 2, 3))
-            counts, positions = self._rows[key].positions(shapes, begin)
-            numbers = np.repeat([row[0] for row in rows], [len(row[1]) for row in rows])
-            found.append((held.repeat(counts), positions, numbers.repeat(counts)))
+        where = [(number, self._where(form)) for number, form in enumerate(forms)]
         widths = np.array([width(form) for form in forms], np.int64)
-        if not found:
-            return ArrayPlaces(_NOWHERE.docs, _NOWHERE.docs, _NOWHERE.docs, widths)
-        return ArrayPlaces(*(_joined(list(arrays)) for arrays in zip(*found, strict=True)), widths)
+        return ArrayPlaces(*_gathered(where, np.flatnonzero(docs.bits)), widths)
 
     # ---- the best documents for a bag of words
 
@@ -591,7 +612,7 @@ class ArrayColumns:
         return docs
 
 
-def _joined(arrays: list[Array]) -> Array:
+def _joined(arrays: Sequence[Array]) -> Array:
     """One after the other."""
     return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
@@ -615,12 +636,14 @@ def _ascending(numbers: Array, *, in_order: bool = False) -> Array:
     """The numbers in order, each once."""
     if not in_order:
         numbers = np.sort(numbers)
-    if not len(numbers):
-        return numbers
-    new = np.empty(len(numbers), bool)
-    new[0] = True
+    return numbers[_new(numbers)]
+
+
+def _new(numbers: Array) -> Array:
+    """Which of the numbers, in order, are not those before them."""
+    new = np.ones(len(numbers), bool)
     np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
-    return numbers[new]
+    return new
 
 
 def _common(columns: list[Column]) -> list[Column]:

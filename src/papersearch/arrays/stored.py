@@ -40,7 +40,7 @@ def runs(begin: Array, counts: Array) -> Array:
     ends = counts.cumsum()
     if not len(ends) or ends[-1] == len(counts):  # one each, as nearly always
         return begin
-    taken = (begin - ends + counts).repeat(counts)
+    taken: Array = (begin - ends + counts).repeat(counts)
     taken += np.arange(len(taken))
     return taken
 
@@ -49,15 +49,16 @@ class Stored:
     """Postings of a term.
 
     Attributes:
+        field: whose term it is.
         docs: its documents, ascending.
         shapes: the shape of each posting: weight and zones, see FieldRows.
         begin: where the low bits of the positions of each posting begin.
     """
 
-    __slots__ = ("_field", "begin", "docs", "shapes")
+    __slots__ = ("begin", "docs", "field", "shapes")
 
     def __init__(self, field: FieldRows, docs: Array, shapes: Array, begin: Array) -> None:
-        self._field = field
+        self.field = field
         self.docs, self.shapes, self.begin = docs, shapes, begin
 
     @property
@@ -66,7 +67,7 @@ class Stored:
 
     def chosen(self, at: Array) -> tuple[Array, Array]:
         """(how many positions each of some postings has, all of them one after the other)."""
-        return self._field.positions(self.shapes[at], self.begin[at])
+        return self.field.positions(self.shapes[at], self.begin[at])
 
 
 class _Part:
