@@ -49,6 +49,10 @@ class _Wanted:
         self.others = wanted - self.chinese
         self.first_letters = {term.lstrip(STEM_MARK)[:1] for term in self.others}
 
+    def has_word(self, word: str) -> bool:
+        """Whether a plain word, or its stem, is among the others."""
+        return word in self.others or ((root := stem(word)) != word and STEM_MARK + root in self.others)
+
     def marked(self, line: str) -> list[tuple[int, int]]:
         """[start, end) of every place of one line that one of the terms stands for, merged and in order."""
         found: set[tuple[int, int]] = set()
@@ -74,44 +78,60 @@ def _words(line: str, wanted: _Wanted) -> Iterator[tuple[int, int]]:
     """[start, end) of every place of one line where one of the other terms stands.
 
     A term depends on nothing beyond the blanks and the Chinese characters around it (but on whether there are such):
-    so the pieces between them are looked at one by one, and what a piece holds is remembered, for texts repeat words.
+    so the pieces between them are looked at one by one, each once however often the line has it.
     """
-    terms, first_letters = wanted.others, wanted.first_letters
     shadowed = line if line.isascii() else shadow(line)
-    for match in _PIECE.finditer(shadowed):
-        piece = match.group()
+    blanked = shadowed.replace(CJK, " ")
+    first_letters = wanted.first_letters
+    for piece in set(blanked.split()):
+        if piece[0].lower() not in first_letters and (piece.islower() or piece.istitle()) and _is_plain(piece):
+            continue  # most pieces; see below
         plain = piece.strip(_AROUND_WORDS)
-        if plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1):
+        if _is_plain(plain) and (plain[1:].islower() or len(plain) == 1):
             # A plain word and its stem are all that it stands for, and both have its first letter.
-            if plain[0].lower() in first_letters:
-                term = plain.lower()[:MAX_TERM]
-                if term in terms or ((root := stem(term)) != term and STEM_MARK + root in terms):
-                    start = match.start() + piece.index(plain)
-                    yield start, start + len(plain)
-            continue
-        # No other term begins with a letter that the piece does not have, either.
-        if piece.isascii() and first_letters.isdisjoint(piece.lower()):
-            continue
-        start, end = match.span()
-        before, after = shadowed[start - 1 : start] == CJK, shadowed[end : end + 1] == CJK
-        if before or after:
-            piece = CJK * before + piece + CJK * after
-        held = _held.get(piece)
-        if held is None:
-            held = tuple({(t.term, t.start, t.end) for t in tokens(piece, _no_words)[0]})
-            if len(_held) >= REMEMBERED_PIECES:
-                _held.clear()
-            if len(piece) <= MAX_TERM:
-                _held[piece] = held
-        for term, first, last in held:
-            if term in terms:
-                yield start - before + first, start - before + last
+            term = plain.lower()[:MAX_TERM]
+            if term[0] in first_letters and wanted.has_word(term):
+                shift = piece.index(plain)
+                for start in _places(blanked, piece):
+                    yield start + shift, start + shift + len(plain)
+        elif not (piece.isascii() and first_letters.isdisjoint(piece.lower())):
+            # No other term begins with a letter that the piece does not have, either.
+            for start in _places(blanked, piece):
+                before = shadowed[start - 1 : start] == CJK
+                end = start + len(piece)
+                for term, first, last in _held_by(CJK * before + piece + shadowed[end : end + 1].strip()):
+                    if term in wanted.others:
+                        yield start - before + first, start - before + last
+
+
+def _is_plain(piece: str) -> bool:
+    return piece.isascii() and piece.isalpha()
+
+
+def _places(text: str, piece: str) -> Iterator[int]:
+    """Where a piece begins in a text of pieces with blanks between."""
+    size = len(piece)
+    at = text.find(piece)
+    while at >= 0:
+        if (not at or text[at - 1].isspace()) and (at + size == len(text) or text[at + size].isspace()):
+            yield at
+        at = text.find(piece, at + 1)
+
+
+def _held_by(piece: str) -> tuple[tuple[str, int, int], ...]:
+    """(term, start, end) of the terms in a piece, remembered: texts repeat their words."""
+    held = _held.get(piece)
+    if held is None:
+        held = tuple({(t.term, t.start, t.end) for t in tokens(piece, _no_words)[0]})
+        if len(_held) >= REMEMBERED_PIECES:
+            _held.clear()
+        if len(piece) <= MAX_TERM:
+            _held[piece] = held
+    return held
 
 
 _AROUND_WORDS = ".,;:!?()"
-_PIECE = re.compile(rf"[^\s{CJK}]+")
 _held: dict[str, tuple[tuple[str, int, int], ...]] = {}
-"""Piece → (term, start, end) of the terms in it."""
 
 
 def _no_words(run: str) -> Iterable[tuple[str, int]]:
