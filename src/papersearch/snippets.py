@@ -39,19 +39,30 @@ class Excerpt(Record):
 
 
 class _Wanted:
-    """Index terms to be marked in a text: Chinese ones, and all others with their first letters."""
+    """Index terms to be marked in a text: Chinese ones, and others with what the words they stand for begin with."""
 
-    __slots__ = ("chinese", "first_letters", "others")
+    __slots__ = ("chinese", "first_letters", "heads", "others")
 
     def __init__(self, terms: Iterable[str]) -> None:
         wanted = set(terms)
         self.chinese = {term for term in wanted if is_cjk(term)}
         self.others = wanted - self.chinese
-        self.first_letters = {term.lstrip(STEM_MARK)[:1] for term in self.others}
+        stems = [term.lstrip(STEM_MARK) for term in self.others]
+        self.first_letters = {term[:1] for term in stems}
+        # A word begins with two letters of its stem, but dying, lying, tying do not: die, lie, tie.
+        self.heads = {term[: 1 + (len(term) > len("die"))] for term in stems}
 
     def has_word(self, word: str) -> bool:
         """Whether a plain word, or its stem, is among the others."""
         return word in self.others or ((root := stem(word)) != word and STEM_MARK + root in self.others)
+
+    def may_be_in(self, piece: str) -> bool:
+        """Whether one of the others may stand for a part of a piece that is no plain word."""
+        if "\\" in piece or not piece.isascii():
+            return True
+        written = piece.lower()
+        joined = "".join([char for char in written if char.isalnum()])
+        return any(head in written or head in joined for head in self.heads)
 
     def marked(self, line: str) -> list[tuple[int, int]]:
         """[start, end) of every place of one line that one of the terms stands for, merged and in order."""
@@ -84,28 +95,24 @@ def _words(line: str, wanted: _Wanted) -> Iterator[tuple[int, int]]:
     blanked = shadowed.replace(CJK, " ")
     first_letters = wanted.first_letters
     for piece in set(blanked.split()):
-        if piece[0].lower() not in first_letters and (piece.islower() or piece.istitle()) and _is_plain(piece):
-            continue  # most pieces; see below
+        skipped = piece[0].lower() not in first_letters and piece.isalpha() and piece.isascii()
+        if skipped and (piece.islower() or piece.istitle()):
+            continue  # most pieces: see below
         plain = piece.strip(_AROUND_WORDS)
-        if _is_plain(plain) and (plain[1:].islower() or len(plain) == 1):
+        if plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1):
             # A plain word and its stem are all that it stands for, and both have its first letter.
             term = plain.lower()[:MAX_TERM]
             if term[0] in first_letters and wanted.has_word(term):
                 shift = piece.index(plain)
                 for start in _places(blanked, piece):
                     yield start + shift, start + shift + len(plain)
-        elif not (piece.isascii() and first_letters.isdisjoint(piece.lower())):
-            # No other term begins with a letter that the piece does not have, either.
+        elif wanted.may_be_in(piece):
             for start in _places(blanked, piece):
                 before = shadowed[start - 1 : start] == CJK
                 end = start + len(piece)
                 for term, first, last in _held_by(CJK * before + piece + shadowed[end : end + 1].strip()):
                     if term in wanted.others:
                         yield start - before + first, start - before + last
-
-
-def _is_plain(piece: str) -> bool:
-    return piece.isascii() and piece.isalpha()
 
 
 def _places(text: str, piece: str) -> Iterator[int]:
