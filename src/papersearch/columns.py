@@ -1,7 +1,7 @@
 """What a part of a query finds: a *column* (documents, each with a number) and sets of documents.
 
 The search is written once over the operations of `Columns`. Here they work on dictionaries and sets of the standard
-library, which is what a fresh process wants; `arrays.py` has the same ones on numpy arrays for a process that stays.
+library, which is what a fresh process wants; `arrays` has the same ones on numpy arrays for a process that stays.
 Both add and multiply the same numbers in the same order, so that their scores are equal to the last bit.
 """
 
