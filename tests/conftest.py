@@ -14,6 +14,8 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+pytest_plugins = ["torture.tally"]
+
 GOLDEN = Path(__file__).parent / "golden"
 ESCAPE, SHOWN_ESCAPE = "\x1b", "␛"
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "glossary.bin"
 SEPARATOR = "\0"
+BEGUN = ".tmp"
+"""Ends the name of a file that is not yet whole."""
 
 
 def compile_glossary(path: str, groups: Iterable[tuple[Name, ...]], signature: str) -> None:
@@ -49,8 +51,13 @@ def compile_glossary(path: str, groups: Iterable[tuple[Name, ...]], signature: s
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[FlatWriter]:
-    """A writer whose file takes the place of `path` when all is written, and is gone if that fails."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    """A writer whose file takes the place of `path` when all is written, and is gone if that fails.
+
+    What other writers left half-written is removed first. One of them may still live: it then fails with an OSError,
+    and what it would have written is written here.
+    """
+    _remove_begun(path)
+    temporary = f"{path}.{os.urandom(4).hex()}{BEGUN}"
     writer = FlatWriter(temporary)
     try:
         yield writer
@@ -60,6 +67,14 @@ def writing(path: str) -> Iterator[FlatWriter]:
         with contextlib.suppress(OSError):
             writer.discard()
         raise
+
+
+def _remove_begun(path: str) -> None:
+    folder, name = os.path.split(path)
+    for other in os.listdir(folder or "."):
+        if other.startswith(f"{name}.") and other.endswith(BEGUN):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, other))
 
 
 def put_strings(writer: FlatWriter, name: str, values: list[bytes]) -> None:
@@ -137,8 +152,6 @@ def open_compiled(
         except (OSError, IndexDamagedError):
             pass
         if attempt == 0:
-            try:
+            with contextlib.suppress(OSError):  # the folder cannot be written, or another writer was faster
                 compile_glossary(path, read(), signature)
-            except OSError:
-                return None
     return None

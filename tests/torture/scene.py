@@ -1,0 +1,85 @@
+"""A small corpus in numbered states, and what every search over it must answer in each of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from corpora import _temporary_folder, write_notes
+from papersearch import Index, open_index
+from papersearch.api import build_index
+
+GLOSSARY = "知识蒸馏|knowledge distillation\n后门|backdoor\n检测|detection\n"
+PAPERS = 6
+QUERIES = (
+    "",
+    "shared words",
+    "检测",
+    "后门 backdoor",
+    '"same words"',
+    "year:2021..",
+    "state*",
+    "知识蒸馏",
+    "tranformer",
+)
+
+Answers = dict[str, list[tuple[str, str, str, str]]]
+"""Query → (id, title, snippet, stage) of each hit, in order."""
+
+
+def notes(state: int) -> dict[str, str]:
+    """The corpus in one of its states: every paper says which, and some come and go."""
+    files: dict[str, str] = {}
+    for number in range(PAPERS):
+        if (number + state) % PAPERS == 0 and state:
+            continue
+        files[f"n{number % 2}.md"] = files.get(f"n{number % 2}.md", "## Kind\n") + (
+            f"### Paper {number}: transformer[ICML'2{number % 4}][Acme]\n- the same words state{state}\n"
+            f"- shared words 后门攻击 检测 {'knowledge distillation' if number % 2 else '知识蒸馏'} w{number}\n"
+        )
+    return files
+
+
+def put(corpus: Path, state: int) -> Path:
+    """Bring the corpus into a state."""
+    for name in ("n0.md", "n1.md"):
+        (corpus / name).unlink(missing_ok=True)
+    return write_notes(corpus, notes(state))
+
+
+def answers(index: Index, queries: Sequence[str] = QUERIES) -> Answers:
+    return {
+        query: [(h.paper.id, h.paper.title, h.snippet, str(h.stage)) for h in index.search(query, limit=None)]
+        for query in queries
+    }
+
+
+@cache
+def right(state: int) -> Answers:
+    """What an index built from nothing answers."""
+    folder = _temporary_folder()
+    put(folder / "corpus", state)
+    with open_index(folder / "corpus", folder / "index") as index:
+        return answers(index)
+
+
+def built(place: Path, state: int = 0) -> tuple[Path, Path]:
+    """(corpus, index) in a state, in a new folder."""
+    corpus, folder = put(place / "corpus", state), place / "index"
+    build_index(corpus, folder)
+    return corpus, folder
+
+
+def debris(folder: Path) -> set[str]:
+    """Files of an index folder that are there though nobody needs them: half-written ones and those without a table."""
+    return {name for name in os.listdir(folder) if name.endswith(".tmp") or ".tmp." in name}
+
+
+def environment(**more: str) -> dict[str, Any]:
+    """An environment for `python -m papersearch` in which nothing of the user's settings counts."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PAPERSEARCH_")}
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    return {**kept, "PYTHONPATH": os.pathsep.join((source, kept.get("PYTHONPATH", ""))), "NO_COLOR": "1", **more}

@@ -1,0 +1,150 @@
+"""Killed builds, power failures, disks that are full or fail: at every file operation of a build and of an update."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from papersearch import open_index
+from papersearch.api import build_index
+from papersearch.errors import IndexMissingError, PapersearchError
+from papersearch.index.verify import verify
+from torture import scene
+from torture.faults import KILLED, KINDS, Fault, lose_power, steps_of, struck, unsynced
+from torture.scene import answers, built, debris, put, right
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+Count = Callable[[str, str, int], None]
+
+BUILDS = ("first", "update", "rebuild")
+
+
+def start(place: Path, build: str) -> tuple[Path, Path, Callable[[], object], int | None]:
+    """(corpus in its new state, index in its old one, the build to be struck, number of the old state)."""
+    if build == "first":
+        corpus, folder, old = put(place / "corpus", 1), place / "index", None
+    else:
+        corpus, folder = built(place)
+        build_index(put(corpus, 2), folder)  # two generations, so that the third removes files
+        old = 2
+        put(corpus, 1)
+    return corpus, folder, lambda: build_index(corpus, folder, rebuild=build == "rebuild"), old
+
+
+def answered_as_it_is(folder: Path, corpus: Path) -> scene.Answers | None:
+    """What the last finished build answers; None where there is none."""
+    try:
+        with open_index(corpus, folder, refresh=False) as index:
+            return answers(index)
+    except IndexMissingError:
+        return None
+
+
+def assert_old_or_new(corpus: Path, folder: Path, old: int | None) -> None:
+    """The folder holds one whole generation; the next search has the new one, and the next build leaves no debris."""
+    found = answered_as_it_is(folder, corpus)
+    assert found in (None if old is None else right(old), right(1))
+    assert found is None or verify(folder) == []
+    with open_index(corpus, folder) as index:
+        assert answers(index) == right(1)
+        assert not index.notices
+    build_index(corpus, folder, rebuild=True)
+    assert not debris(folder) and verify(folder) == []
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["before", "torn"])
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_build_killed_at_any_file_operation(place: Path, build: str, torn: bool, tally: Count) -> None:
+    corpus, folder, work, old = start(place / "start", build)
+    shutil.copytree(folder, place / "probe") if folder.exists() else None
+    steps = steps_of(folder, work, place / "report")
+    shutil.rmtree(folder, ignore_errors=True)
+    assert len(steps) > 15 and {step.split()[0] for step in steps} >= {"open", "write", "replace", "fsync"}
+    for at in range(len(steps)):
+        if (place / "probe").exists():
+            shutil.copytree(place / "probe", folder)
+        assert struck(folder, Fault(at, torn=torn), work) == KILLED, steps[at]
+        assert_old_or_new(corpus, folder, old)
+        shutil.rmtree(folder)
+    tally("kill", "kills", len(steps))
+
+
+def test_kill_9_at_random_moments(place: Path, tally: Count) -> None:
+    kill_at_random(place, 60, random.Random(1), tally)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(2))
+def test_kill_9_at_many_more_random_moments(place: Path, part: int, rounds: int, tally: Count) -> None:
+    kill_at_random(place, 75 * rounds, random.Random(2 + part), tally)
+
+
+def kill_at_random(place: Path, wanted: int, rng: random.Random, tally: Count) -> None:
+    """By a signal, from outside, wherever the process happens to be; each build begins where the killed one ended."""
+    corpus, folder = built(place)
+    kills = tries = last = 0
+    longest_s = 0.05  # that a build took: they are killed at any time up to it, however fast the machine is now
+    while kills < wanted:
+        tries += 1
+        assert tries < 5 * wanted, "most builds were over before they were killed"
+        before, last = last, rng.randrange(1, 6)
+        put(corpus, last)
+        started = time.monotonic()
+        pid = os.fork()
+        if not pid:
+            try:
+                build_index(corpus, folder, rebuild=rng.random() < 0.5)
+            finally:
+                os._exit(0)
+        time.sleep(rng.uniform(0.0, longest_s))
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            longest_s *= 0.8
+        else:
+            os.kill(pid, signal.SIGKILL)
+            killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+            kills += killed
+            longest_s = max(longest_s, 1.2 * (time.monotonic() - started))
+        assert answered_as_it_is(folder, corpus) in (right(before), right(last))
+        with open_index(corpus, folder) as index:
+            assert answers(index) == right(last)
+            assert not index.notices
+    assert verify(folder) == []
+    tally("kill", "kills", kills)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_power_failure_at_any_file_operation(place: Path, build: str, kind: str, rounds: int, tally: Count) -> None:
+    """What was not synced is damaged; then a search answers right, saying so where it had to build anew."""
+    corpus, folder, work, old = start(place / "start", build)
+    folder.mkdir(exist_ok=True)
+    shutil.copytree(folder, place / "probe")
+    steps = steps_of(folder, work, place / "log")
+    failures = 0
+    for seed in range(35 * rounds):
+        rng = random.Random(f"{build} {kind} {seed}")
+        at = rng.randrange(len(steps) + 1)
+        shutil.rmtree(folder)
+        shutil.copytree(place / "probe", folder)
+        report = place / "report"
+        assert struck(folder, Fault(at), work, report) == KILLED
+        failures += bool(lose_power(unsynced(report), kind, rng))
+        try:
+            found = answered_as_it_is(folder, corpus)
+            assert found in (None if old is None else right(old), right(1)), (at, steps[at : at + 1])
+        except PapersearchError as error:
+            assert "\n" not in str(error)
+        with open_index(corpus, folder) as index:
+            assert answers(index) == right(1), (at, steps[at : at + 1])
+            assert len(index.notices) <= 1
+        assert verify(folder) == []
+    assert failures
+    tally("power", "power failures", failures)
