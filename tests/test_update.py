@@ -291,7 +291,7 @@ def same_as_anew(corpus: Path, folder: Path, tmp_path: Path) -> None:
                 (h.paper.id, round(h.score, 5)) for h in anew.search(query, limit=None)
             ], query
     with open_snapshot(folder) as one, open_snapshot(tmp_path / "anew") as other:
-        volatile = {"built_at", "looked_at"}
+        volatile = {"built_at", "looked_at", "origin"}
         assert {k: v for k, v in one.meta.items() if k not in volatile} == {
             k: v for k, v in other.meta.items() if k not in volatile
         }

@@ -19,6 +19,7 @@ from papersearch.errors import (
 from papersearch.fields import FACETS, FIELDS
 from papersearch.glossary import Combined, Lookup, shipped_in
 from papersearch.glossary.dictionary import dictionary_in
+from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.update import absolute, identity, stale_files
 from papersearch.paper import Paper
@@ -257,12 +258,21 @@ def open_index(
     now: _Generation | None = None
     notices: list[str] = []
     damage: IndexDamagedError | None = None
+    foreign: Snapshot | None = None
     try:
-        now = _Generation(open_snapshot(folder))
+        snapshot = open_snapshot(folder)
+        if origin.is_foreign(folder, snapshot.meta.get("origin")):
+            foreign = snapshot
+            raise IndexDamagedError(f"the index in {folder} was built elsewhere; run: papersearch index")
+        now = _Generation(snapshot)
     except IndexMissingError:
         if not refresh:
             raise
     except IndexDamagedError as error:
+        if foreign is not None and not os.access(folder, os.W_OK):
+            now = _Generation(foreign)
+            notices.append(f"{str(error).split(';')[0]}, and cannot be built anew: its folder cannot be written")
+            return Index(roots, folder, now, [*notices, *_remarks(now)], mends=False)
         if not refresh:
             raise
         damage = error
@@ -282,8 +292,12 @@ def open_index(
                 raise  # the index is that of other notes
             notices.append(f"{error}; answered from the last finished build")
     assert now is not None
-    notices += [str(line) for key in ("skipped", "warnings") for line in now.meta.get(key, [])]
-    return Index(roots, folder, now, notices, mends=refresh)
+    return Index(roots, folder, now, [*notices, *_remarks(now)], mends=refresh)
+
+
+def _remarks(now: _Generation) -> list[str]:
+    """What the build had to say about files."""
+    return [str(line) for key in ("skipped", "warnings") for line in now.meta.get(key, [])]
 
 
 def _analysed_otherwise(meta: dict[str, Any]) -> bool:
@@ -355,7 +369,9 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         corpus=tuple(roots),
         index=folder,
         built=True,
-        stale=bool(stale) or _analysed_otherwise(snapshot.meta),
+        stale=bool(stale)
+        or origin.is_foreign(folder, snapshot.meta.get("origin"))
+        or _analysed_otherwise(snapshot.meta),
         papers=int(counts.get("paper", 0)),
         notes=int(counts.get("note", 0)),
         files=snapshot.places.file_count if snapshot.places is not None else 0,

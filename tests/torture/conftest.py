@@ -44,3 +44,15 @@ def place(tmp_path: Path) -> Iterator[Path]:
     """A folder that is removed at once: pytest would keep thousands of copies of an index for three runs."""
     yield tmp_path
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture
+def real_origin() -> None:
+    """Asked for by tests in which a copy of an index is foreign."""
+
+
+@pytest.fixture(autouse=True)
+def _copies_count_as_built_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests begin again and again with a copy of the same index, which is not what an index may be."""
+    if "real_origin" not in request.fixturenames:
+        monkeypatch.setattr("papersearch.index.origin.is_foreign", lambda folder, stamped: False)

@@ -11,6 +11,7 @@
     workers    processes that analyse many papers
     writer     IndexWriter: documents in, a new generation out
     verify     the full check
+    origin     whether an index was built where it lies
     update     the corpus into the index: what changed, and only that
 
 Importing this package imports none of them. The bytes are described in docs/index-format.md.

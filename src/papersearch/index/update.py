@@ -11,6 +11,7 @@ What the table of contents remembers of a build (its meta, JSON):
     words, groups       the user's own terms: words kept whole, names of one idea
     warnings, skipped   lines for the user about files
     built_at   UTC, ISO 8601
+    origin     that it was built here, by this user (papersearch.index.origin)
 
 Where papers stand, the states of files and how facets are written are in papersearch.index.places.
 """
@@ -35,6 +36,7 @@ from papersearch.files import (
     root_names,
     scan,
 )
+from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.paper import Paper
 from papersearch.record import Record
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
 
 NO_INDEX, DAMAGED = "no index yet", "the index was damaged"
 """Reasons to build anew."""
+_VERSION_WITHIN = 512
+"""Bytes of jieba's code in which its version is looked for."""
 LAYOUT = 2
 """Goes up when the same notes and the same analysis would be stored in another way."""
 
@@ -61,14 +65,14 @@ LAYOUT = 2
 def identity(dictionary: str = "") -> str:
     """What the terms in an index depend on besides the notes: our analysis, the stemmer, jieba's dictionary.
 
-    Computed at every search, so the dictionary is told by its size, and not even looked for where it is known: a search
-    needs no jieba, and a build looks for the one that it uses.
+    Computed at every search, so the dictionary is told by jieba's version and its size, and not even looked for where
+    it is known: a search needs no jieba, and a build looks for the one that it uses.
     """
     from papersearch.analysis import ANALYSIS
     from papersearch.analysis.stem import fingerprint
 
-    size = _size(dictionary) or _size(dictionary_path())
-    return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {size}; stems {fingerprint()}"
+    words = _version_and_size(dictionary) or _version_and_size(dictionary_path())
+    return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {words}; stems {fingerprint()}"
 
 
 def dictionary_path() -> str:
@@ -79,12 +83,14 @@ def dictionary_path() -> str:
     return os.path.join(os.path.dirname(spec.origin), "dict.txt") if spec and spec.origin else ""
 
 
-def _size(path: str) -> int:
-    """Bytes of a file, 0 if there is none."""
+def _version_and_size(path: str) -> str:
+    """jieba's version, which stands at the beginning of its code, and the bytes of the dictionary; empty if none."""
     try:
-        return os.stat(path).st_size
+        with open(os.path.join(os.path.dirname(path), "__init__.py"), "rb") as file:
+            version = file.read(_VERSION_WITHIN).partition(b"__version__ = ")[2].partition(b"\n")[0]
+        return f"{version.decode('ascii', 'replace').strip()} {os.stat(path).st_size}"
     except OSError:
-        return 0
+        return ""
 
 
 def absolute(roots: Sequence[str]) -> list[str]:
@@ -164,7 +170,7 @@ def _carry_out(
     for paper_id in plan.changes.removed:
         writer.remove(paper_id)
     if plan.changes.any or base is None or _differs(base, plan):
-        writer.commit(plan.meta, plan.columns)
+        writer.commit({**plan.meta, "origin": _origin(writer.folder)}, plan.columns)
     return plan.changes
 
 
@@ -190,6 +196,15 @@ def _analyse(work: Sequence[Paper], writer: IndexWriter, terms: Terms, progress:
             progress(done, len(work))
             writer.add(to_document(paper, cut))
     progress(len(work), len(work))
+
+
+def _origin(folder: str) -> int:
+    from papersearch.index.lock import folder_error
+
+    try:
+        return origin.stamp(folder)
+    except OSError as error:
+        raise folder_error(folder, error) from None
 
 
 def read_terms(roots: Sequence[str]) -> Terms:
@@ -229,6 +244,8 @@ def _reason_to_rebuild(folder: str, terms: Terms, rebuild: bool) -> str:
 
 def _outdated(snapshot: Snapshot, terms: Terms) -> str:
     """Why nothing of a snapshot can be kept; empty if it can."""
+    if origin.is_foreign(snapshot.folder, snapshot.meta.get("origin")):
+        return "the index was built elsewhere"
     if snapshot.meta.get("identity") != identity():
         return "the analysis changed"
     if snapshot.meta.get("words", []) != list(terms.words):
