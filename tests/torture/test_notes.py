@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -18,6 +19,7 @@ from papersearch import open_index
 from papersearch.api import build_index
 from papersearch.digest import parse_note
 from papersearch.files import decode
+from torture.shapes import SHAPES
 
 Count = Callable[[str, str, int], None]
 
@@ -33,45 +35,6 @@ ENCODINGS: dict[str, bytes] = {
     "crlf": HEADING.replace("\n", "\r\n").encode(),
     "cr": HEADING.replace("\n", "\r").encode(),
     "nul": HEADING.replace("，", "\0").encode(),
-}
-
-SHAPES: dict[str, Callable[[int], str]] = {
-    "headings": lambda n: "### A paper of many[ICML'22]\n" * (n // 28),
-    "lists": lambda n: "- item of a list\n" * (n // 17),
-    "nested lists": lambda n: "".join(" " * (2 * (i % 40)) + "- x\n" for i in range(n // 44)),
-    "quotes": lambda n: "> " * (n // 2) + "x\n",
-    "lines of quotes": lambda n: "".join("> " * (i % 60) + "x\n" for i in range(n // 62)),
-    "one line": lambda n: "- " + "word " * (n // 5),
-    "one word": lambda n: "x" * n,
-    "chinese": lambda n: "检测" * (n // 2),
-    "open brackets": lambda n: "- " + "[" * n,
-    "link ends": lambda n: "- [a" + "](" * (n // 2),
-    "images": lambda n: "- " + "![" * (n // 2),
-    "stars": lambda n: "- " + "*a_ " * (n // 4),
-    "star run": lambda n: "- [a](b) " + "*" * n,
-    "backticks": lambda n: "- [a](b) " + "".join("`" * (i % 50 + 1) + "a" for i in range(n // 26)),
-    "angles": lambda n: "- [a](b) " + "<a " * (n // 3),
-    "entities": lambda n: "- [a](b) " + "&amp;" * (n // 5),
-    "backslashes": lambda n: "- [a](b) " + "\\" * n,
-    "tables": lambda n: "| a | b |\n| - | - |\n" + "| c | d |\n" * (n // 10),
-    "one table row": lambda n: "|a" * (n // 2) + "\n" + "|-" * (n // 2),
-    "fences": lambda n: "```\nx\n" * (n // 6),
-    "an open fence": lambda n: "```\n" + "x\n" * (n // 2),
-    "html": lambda n: "<div>\n\n" * (n // 7),
-    "html comment": lambda n: "<!--\n" + "x\n" * (n // 2),
-    "references": lambda n: "".join(f"[r{i}]: x{i}.md\n" for i in range(n // 14)),
-    "links": lambda n: "### A[ICML'22]\n- " + "[a](b.md) " * (n // 10),
-    "urls": lambda n: "- " + "https://example.org/x " * (n // 22),
-    "url with dots": lambda n: "- https://example.org/" + ".)" * (n // 2),
-    "setext": lambda n: "A title\n===\n" * (n // 12),
-    "underlines": lambda n: "a\n" * (n // 2) + "===\n",
-    "rules": lambda n: "---\n" * (n // 4),
-    "accents": lambda n: "a" + "\u0301" * n,
-    "blank lines": lambda n: "\n" * n,
-    "tabs": lambda n: "\t" * n + "x",
-    "one heading": lambda n: "### " + "[" * (n // 2) + "]" * (n // 2),
-    "groups": lambda n: "### A" + "[X,Y]" * (n // 5),
-    "numbers": lambda n: "1. x\n" * (n // 5),
 }
 
 
@@ -131,21 +94,29 @@ def test_what_is_no_file_is_not_opened(place: Path, tally: Count) -> None:
 
 
 def seconds(text: str) -> float:
-    """CPU time of parsing; the best of two, as anything else only adds to it."""
-    times = []
-    for _ in range(2):
+    """CPU time of parsing, without that of looking through whatever the tests before have left in memory."""
+    gc.disable()
+    try:
         started = time.process_time()
         parse_note("a.md", text)
-        times.append(time.process_time() - started)
-    return min(times)
+        return time.process_time() - started
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_reading_takes_linear_time(name: str, tally: Count) -> None:
-    """Four times the text in at most seven times the time: quadratic would be sixteen. bench/notes.py has the curve."""
-    small, large = SHAPES[name](10_000), SHAPES[name](40_000)
-    seconds(small)
-    assert seconds(large) < 7 * seconds(small) + 0.02
+    """Four times the text in at most seven times the time: quadratic would be sixteen. bench/notes.py has the curve.
+
+    What else runs on the machine can make one measurement twice as long, never shorter: the best of up to six counts.
+    """
+    texts = SHAPES[name](10_000), SHAPES[name](40_000)
+    small, large = map(seconds, texts)
+    for _ in range(5):
+        small, large = min(small, seconds(texts[0])), min(large, seconds(texts[1]))
+        if large < 7 * small + 0.02:
+            break
+    assert large < 7 * small + 0.02
     tally("notes", "shapes", 1)
 
 
