@@ -34,6 +34,8 @@ EXPORTS = ("bibtex", "csv", "json")
 EXPLAINED = ("text", "json", "jsonl")
 SHELLS = ("bash", "zsh", "fish")
 SORTS = ("score", "year", "-year", "title", "venue")
+WATCH_EVERY_S = 1.0
+"""Seconds between two looks of `index --watch`; a look asks for the state of each file and reads none."""
 DEBUG_VARIABLE = "PAPERSEARCH_DEBUG"
 COMPLETE_VARIABLE = "_PAPERSEARCH_COMPLETE"
 
@@ -347,9 +349,16 @@ def program(context: click.Context) -> None:
 @_corpus_and_index
 @click.option("--rebuild", is_flag=True, help="Analyse every paper again.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--watch", is_flag=True, help="Go on indexing what changes, until Ctrl-C.")
 @_json
 def index_command(
-    folders: tuple[str, ...], corpus: tuple[str, ...], index: str | None, rebuild: bool, dry_run: bool, as_json: bool
+    folders: tuple[str, ...],
+    corpus: tuple[str, ...],
+    index: str | None,
+    rebuild: bool,
+    dry_run: bool,
+    watch: bool,
+    as_json: bool,
 ) -> int:
     """Index what changed in the notes, and say what that was.
 
@@ -357,7 +366,10 @@ def index_command(
     papersearch index
     papersearch index notes reading-list.md --index /data/index
     papersearch index --dry-run
+    papersearch index --watch
     """
+    if watch and dry_run:
+        raise click.UsageError("--watch has no place beside --dry-run; give one of them")
     places = _Located((*folders, *corpus), index)
     from papersearch.api import build_index
 
@@ -374,9 +386,45 @@ def index_command(
         from papersearch.render.text import changes
 
         _write(changes(done))
-        for warning in done.warnings:
-            _say(warning)
+        _say_all(done.warnings)
+    return _watch(places, as_json) if watch else FOUND
+
+
+def _watch(places: _Located, as_json: bool) -> int:
+    """Look at the notes again and again and index what changed, a line each, until Ctrl-C."""
+    from papersearch.api import build_index
+    from papersearch.errors import PapersearchError
+    from papersearch.render.as_json import changes as changes_as_json
+    from papersearch.render.text import changes
+
+    said = ""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(WATCH_EVERY_S)
+            try:
+                if not _is_stale(places):
+                    continue
+                done = build_index(places.corpus, places.index)
+            except PapersearchError as error:  # another process writes, or the notes are gone for a moment
+                if str(error) != said:
+                    said = str(error)
+                    _say(said)
+                continue
+            said = ""
+            if done.any:
+                _write(changes_as_json(done) if as_json else changes(done).partition("\n")[0] + "\n")
+                _say_all(done.warnings)
     return FOUND
+
+
+def _is_stale(places: _Located) -> bool:
+    from papersearch.api import index_status
+    from papersearch.errors import IndexDamagedError
+
+    try:
+        return index_status(places.corpus, places.index).stale
+    except IndexDamagedError:
+        return True
 
 
 class _Progress:
