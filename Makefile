@@ -4,10 +4,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(INSTALL) --constraint constraints.txt
+HASHED := $(INSTALL) --no-build-isolation --require-hashes
 QUERY ?= 后门攻击
 
-.PHONY: demo test lint types docs bench clean
+.PHONY: demo test lint types docs bench torture clean
 
 demo: $(VENV)/installed
 	$(BIN)/papersearch search $(QUERY)
@@ -21,6 +23,10 @@ lint: $(VENV)/installed-dev
 
 types: $(VENV)/installed-dev
 	$(BIN)/mypy
+
+# The promises of docs/reliability.md, ten times as long as in CI; a line each, and the counts written into the page.
+torture: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 tests/torture tests/test_supply_chain.py -m 'slow or not slow' --rounds 10 --promises --update-golden
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python bench/startup.py
@@ -38,8 +44,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m compileall -q src
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[fast,dev]'
+$(VENV)/installed-dev: pyproject.toml requirements-build.txt requirements-ci.txt | $(VENV)/bin/python
+	$(HASHED) --requirement requirements-build.txt
+	$(HASHED) --use-pep517 --requirement requirements-ci.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q src
 	touch $@ $(VENV)/installed
 
