@@ -6,7 +6,6 @@ it but the figures, which depend on the machine's luck. `--rounds N` makes the l
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -71,11 +70,6 @@ class Tally:
             page = PAGE.read_text(encoding="utf-8")
             before, _, rest = page.partition(BEGIN)
             PAGE.write_text(before + BEGIN + self.table() + END + rest.partition(END)[2], encoding="utf-8")
-
-
-def without_counts(table: str) -> list[str]:
-    """The rows of a table with every number taken out of the last column."""
-    return [re.sub(r"[\d,]+ ", "", row.rpartition("|")[0].rpartition("|")[2]) for row in table.splitlines()]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
