@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +12,11 @@ from typing import Any
 from corpora import _temporary_folder, write_notes
 from papersearch import Index, open_index
 from papersearch.api import build_index
+from papersearch.errors import IndexMissingError
+from papersearch.glossary.compiled import FILE_NAME as GLOSSARY_NAME
+from papersearch.glossary.dictionary import FILE_NAME as DICTIONARY_NAME
+from papersearch.index.origin import ORIGIN_NAME
+from papersearch.index.toc import LOCK_NAME, PREVIOUS_NAME, TOC_NAME, read_toc
 
 GLOSSARY = "知识蒸馏|knowledge distillation\n后门|backdoor\n检测|detection\n"
 PAPERS = 6
@@ -75,7 +81,11 @@ def built(place: Path, state: int = 0) -> tuple[Path, Path]:
 
 def debris(folder: Path) -> set[str]:
     """Files of an index folder that are there though nobody needs them: half-written ones and those without a table."""
-    return {name for name in os.listdir(folder) if name.endswith(".tmp") or ".tmp." in name}
+    known = {ORIGIN_NAME, LOCK_NAME, TOC_NAME, PREVIOUS_NAME, GLOSSARY_NAME, DICTIONARY_NAME}
+    for name in (TOC_NAME, PREVIOUS_NAME):
+        with contextlib.suppress(IndexMissingError):
+            known |= read_toc(str(folder), name).file_names()
+    return set(os.listdir(folder)) - known
 
 
 def environment(**more: str) -> dict[str, Any]:

@@ -138,8 +138,10 @@ class FlatWriter:
 
     def discard(self) -> None:
         """Close and delete the file."""
-        self._file.close()
-        os.unlink(self.path)
+        try:
+            self._file.close()  # writes what it still holds, which fails on a full disk
+        finally:
+            os.unlink(self.path)
 
 
 class FlatFile:

@@ -276,6 +276,24 @@ def _forget_previous(folder: str) -> None:
         return  # mostly because there is none; the switch is done either way
 
 
+def remove_left_over(folder: str) -> None:
+    """Delete what builds that failed or died have left, so that a full disk has room again. Only for who has the lock;
+    does nothing where a table is damaged."""
+    keep: set[str] = set()
+    for name in (TOC_NAME, PREVIOUS_NAME):
+        try:
+            keep |= read_toc(folder, name).file_names()
+        except IndexMissingError:
+            continue
+        except IndexDamagedError:
+            return
+    remove_unused(folder, keep)
+    try:
+        os.unlink(os.path.join(folder, TEMPORARY_NAME))
+    except OSError:
+        return  # mostly because there is none
+
+
 def remove_unused(folder: str, keep: Iterable[str]) -> None:
     """Delete files of segments and places, whole or begun, that no table names. Nothing else is touched."""
     kept = set(keep)

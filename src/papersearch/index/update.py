@@ -181,11 +181,7 @@ def _analyse(work: Sequence[Paper], writer: IndexWriter, terms: Terms, progress:
     progress(0, len(work))
     count = workers_for(len(work))
     if count > 1:
-        try:
-            entries = analyse(writer.folder, work, terms.words, count, lambda done: progress(done, len(work)))
-        except BaseException:
-            writer.tidy()
-            raise
+        entries = analyse(writer.folder, work, terms.words, count, lambda done: progress(done, len(work)))
         writer.adopt(entries, [paper.id for paper in work])
     elif work:
         from papersearch.analysis.words import jieba_words_with

@@ -23,16 +23,7 @@ from papersearch.index.lock import WriteLock, folder_error
 from papersearch.index.places import NOWHERE, Columns, pack_id
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.segment import Segment
-from papersearch.index.toc import (
-    PLACES,
-    PREVIOUS_NAME,
-    TOC_NAME,
-    SegmentEntry,
-    Toc,
-    new_segment_id,
-    read_toc,
-    remove_unused,
-)
+from papersearch.index.toc import PLACES, PREVIOUS_NAME, SegmentEntry, Toc, new_segment_id, read_toc, remove_left_over
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -180,17 +171,6 @@ class IndexWriter:
         self._release()
         return generation
 
-    def tidy(self) -> None:
-        """Delete what others wrote into the folder for this writer and it did not adopt."""
-        self._check_open()
-        keep: set[str] = set()
-        for name in (TOC_NAME, PREVIOUS_NAME):
-            try:
-                keep |= read_toc(self.folder, name).file_names()
-            except (IndexMissingError, IndexDamagedError):
-                continue
-        remove_unused(self.folder, keep)
-
     def _write_places(self, columns: Columns, folder: str, entries: list[SegmentEntry]) -> tuple[str, int, int]:
         """Write the file of places of the segments that are about to become current; what Toc.places says of it."""
         rank_of = self._ranks_of(columns)
@@ -246,13 +226,16 @@ class IndexWriter:
         return rank_of
 
     def abort(self) -> None:
-        """Forget all changes. Does nothing on a writer that is finished."""
+        """Forget all changes, and delete what was written for them. Does nothing on a writer that is finished."""
         if self._lock is None:
             return
         try:
             self._segments.cancel()
         finally:
-            self._release()
+            try:
+                remove_left_over(self.folder)
+            finally:
+                self._release()
 
 
 class SegmentsWriter:
