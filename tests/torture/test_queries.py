@@ -168,39 +168,29 @@ def ask(index: Index, query: str) -> None:
         assert all(0 <= start < end <= len(hit.snippet) for start, end in hit.highlights)
 
 
-@settings(max_examples=300)
-@given(clauses)
-def test_any_query_of_the_grammar(index: Index, query: str) -> None:
-    ask(index, query)
+def ask_made_up(index: Index, queries: st.SearchStrategy[str], count: int, tally: Count) -> None:
+    asked = 0
+
+    @settings(max_examples=count)
+    @given(queries)
+    def one(query: str) -> None:
+        nonlocal asked
+        asked += 1
+        ask(index, query)
+
+    one()
+    tally("queries", "made-up queries", asked)
 
 
-@settings(max_examples=300)
-@given(raw)
-def test_any_text(index: Index, query: str) -> None:
-    ask(index, query)
-
-
-def test_how_many_queries_were_made_up(tally: Count) -> None:
-    tally("queries", "made-up queries", 600)
-
-
-@pytest.mark.slow
-@settings(max_examples=5000)
-@given(clauses)
-def test_many_more_queries_of_the_grammar(index: Index, query: str) -> None:
-    ask(index, query)
+@pytest.mark.parametrize("queries", [clauses, raw], ids=["grammar", "text"])
+def test_any_query(index: Index, queries: st.SearchStrategy[str], tally: Count) -> None:
+    ask_made_up(index, queries, 300, tally)
 
 
 @pytest.mark.slow
-@settings(max_examples=5000)
-@given(raw)
-def test_many_more_texts(index: Index, query: str) -> None:
-    ask(index, query)
-
-
-@pytest.mark.slow
-def test_how_many_more_queries_were_made_up(tally: Count) -> None:
-    tally("queries", "made-up queries", 10_000)
+@pytest.mark.parametrize("queries", [clauses, raw], ids=["grammar", "text"])
+def test_many_more_queries(index: Index, queries: st.SearchStrategy[str], rounds: int, tally: Count) -> None:
+    ask_made_up(index, queries, 5000 * rounds, tally)
 
 
 @pytest.mark.parametrize(
