@@ -279,7 +279,14 @@ def open_index(
         notices.append(_mended(error))
     if refresh:
         try:
-            if now is None or _analysed_otherwise(now.meta) or stale_files(now.snapshot, roots):
+            current = False
+            if now is not None:
+                try:
+                    current = not (_analysed_otherwise(now.meta) or stale_files(now.snapshot, roots))
+                except IndexDamagedError as error:
+                    now, damage = None, error
+                    notices.append(_mended(error))
+            if not current:
                 from papersearch.index.update import update
 
                 lock_timeout_s = BUILD_LOCK_S if now is None else REFRESH_LOCK_S

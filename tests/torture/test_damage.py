@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from papersearch import PapersearchError, open_index
+from papersearch.api import build_index
+from papersearch.index.toc import LOCK_NAME, PLACES, read_toc
 from papersearch.index.verify import verify
 from torture.faults import garble
 from torture.scene import answers, built, environment, put, right
@@ -82,11 +84,29 @@ def damage_all(place: Path, numbers: Sequence[int], tally: Count) -> None:
                 found += 1
             problems = verify(folder)
             assert all("\n" not in problem for problem in problems)
+            if seed % 2 and path.name != LOCK_NAME:  # what stands there may be a file of the user's
+                build_index(put(corpus, 1), folder)
             with open_index(corpus, folder) as index:
                 assert answers(index) == right(1), (kind, seed)
                 assert len(index.notices) <= 1
     assert found > damages // 20
     tally("damage", "damaged files", damages)
+
+
+def test_every_part_of_what_a_search_reads_first_may_be_damaged(place: Path, tally: Count) -> None:
+    """Where papers and notes stand is read before there is anything to answer."""
+    corpus, folder = two_generations(place)
+    name = f"{read_toc(str(folder)).places[0]}.{PLACES}"  # type: ignore[index]
+    sound = (folder / name).read_bytes()
+    shutil.copytree(folder, place / "sound")
+    for at in range(0, len(sound), 8):  # each section begins at such a byte
+        shutil.rmtree(folder)
+        shutil.copytree(place / "sound", folder)
+        (folder / name).write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+        with open_index(corpus, folder) as index:
+            assert answers(index) == right(1), at
+            assert len(index.notices) <= 1
+    tally("damage", "damaged files", len(range(0, len(sound), 8)))
 
 
 @pytest.mark.parametrize("kind", ["toc.json", "segment"])
