@@ -701,6 +701,7 @@ def test_the_full_check_reads_what_opening_does_not(tmp_path: Path, monkeypatch:
     data = bytearray(path.read_bytes())
     data[FlatFile(str(path))._directory["length/text"][1]] ^= 1
     path.write_bytes(data)
+    retable(tmp_path, lambda table: table.update(stamps={}))  # else opening would see that the file was changed
     read_everything(tmp_path)
     assert any("length/text fails its checksum" in problem for problem in verify(tmp_path))
 

@@ -158,8 +158,10 @@ class Index:
 
     def _sound(self, ask: Callable[[_Generation], Answered]) -> Answered:
         """What `ask` makes of the current generation; one that turns out damaged is built anew and asked again."""
+        now = self._now
         try:
-            return ask(self._now)
+            now.snapshot.recheck()
+            return ask(now)
         except IndexDamagedError as error:
             if not self._mends:
                 raise

@@ -413,8 +413,12 @@ class InvertedWriter:
 def merge_segments(folder: str, segments: Sequence[Segment], segment_id: str) -> SegmentEntry:
     """Write one segment with the live documents of several, in their order.
 
-    Works on the files, a field at a time: exact lengths and weights stay exact, and no text is analysed again.
+    Works on the files, a field at a time: exact lengths and weights stay exact, and no text is analysed again. Raises
+    IndexDamagedError if a byte of them is not what was written: it would get a fresh checksum.
     """
+    for segment in segments:
+        for file in segment.files.values():
+            file.check()
     documents = DocumentsWriter(folder, segment_id)
     new_numbers: list[list[int]] = []  # per segment: old document number -> new one, -1 for a deleted document
     count = 0

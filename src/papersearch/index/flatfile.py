@@ -62,6 +62,15 @@ def narrow(values: Iterable[int], top: int | None = None) -> array[int]:
     return values if isinstance(values, array) and values.typecode == code else array(code, values)
 
 
+Stamp = tuple[int, int, int]
+
+
+def stamp_of(state: os.stat_result) -> Stamp:
+    """Times in ns at which a file's content and its inode were changed, and the inode's number: what differs after any
+    change to the file, but for those that the file system does not see."""
+    return state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
 def open_regular(path: str) -> int:
     """A descriptor of a regular file; never waits on a FIFO. Errors but FileNotFoundError are IndexDamagedError."""
     try:
@@ -151,26 +160,31 @@ class FlatFile:
         path: the file.
         size: bytes it must have, where known.
         crc32: CRC-32 its directory must have, where known.
+        stamp: what stamp_of() said of it when it was written; where that is known and differs, every byte is checked.
 
     Raises:
         FileNotFoundError: there is no such file (a reader may have lost a race with a commit).
         IndexDamagedError: anything else that is wrong with it.
     """
 
-    __slots__ = ("_cache", "_directory", "_view", "meta", "path")
+    __slots__ = ("_cache", "_directory", "_view", "is_mapped", "meta", "path", "stamp")
 
-    def __init__(self, path: str, size: int | None = None, crc32: int | None = None) -> None:
+    def __init__(
+        self, path: str, size: int | None = None, crc32: int | None = None, stamp: Stamp | None = None
+    ) -> None:
         self.path = path
         self._cache: dict[str, memoryview[Any]] = {}
         descriptor = open_regular(path)
         try:
-            actual = os.fstat(descriptor).st_size
+            state = os.fstat(descriptor)
+            actual, self.stamp = state.st_size, stamp_of(state)
             if size is not None and actual != size:
                 raise damaged(path, f"{actual} bytes where {size} were written")
             if actual < len(MAGIC) + TRAILER_SIZE:
                 raise damaged(path, "too short")
             data: bytes | mmap.mmap
-            if actual <= READ_WHOLE_BYTES:
+            self.is_mapped = actual > READ_WHOLE_BYTES
+            if not self.is_mapped:
                 with os.fdopen(descriptor, "rb", closefd=False) as file:
                     data = file.read()
             else:
@@ -183,6 +197,8 @@ class FlatFile:
         if len(data) != actual:
             raise damaged(path, "it changed while it was read")
         self._read_directory(crc32)
+        if stamp is not None and self.stamp != stamp:
+            self.check()
 
     def _read_directory(self, crc32: int | None) -> None:
         view, path = self._view, self.path
@@ -259,6 +275,27 @@ class FlatFile:
         values: array[Any] = array(typecode, data.tobytes())
         values.byteswap()
         return memoryview(values)
+
+    def check(self) -> None:
+        """Raises IndexDamagedError unless every byte is what was written."""
+        for section in self.failed_checksums():
+            raise damaged(self.path, f"section {section} fails its checksum")
+
+    def recheck(self) -> None:
+        """As check(), if the file lies in memory only as far as it was touched, and was changed since the last look."""
+        if not self.is_mapped:
+            return
+        try:
+            state = os.stat(self.path)
+        except OSError:
+            return  # replaced by a commit: what is mapped stays as it was
+        stamp = stamp_of(state)
+        if stamp == self.stamp or stamp[2] != self.stamp[2]:
+            return
+        if state.st_size != len(self._view):
+            raise damaged(self.path, f"{state.st_size} bytes where {len(self._view)} were written")
+        self.check()
+        self.stamp = stamp
 
     def failed_checksums(self) -> list[str]:
         """Names of the sections, of any size, whose bytes are not the ones that were written."""

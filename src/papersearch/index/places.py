@@ -246,8 +246,11 @@ class Places:
 
     def check(self) -> None:
         """Raises IndexDamagedError unless every byte is what was written: an update carries it on."""
-        for section in self._file.failed_checksums():
-            raise damaged(self._file.path, f"section {section} fails its checksum")
+        self._file.check()
+
+    def recheck(self) -> None:
+        """As check(), if the file is mapped and was changed since the last look."""
+        self._file.recheck()
 
     def problems(self, docs: Iterable[int]) -> Iterator[str]:
         """What is wrong with the bytes or with the places of these, the live documents; one line each."""

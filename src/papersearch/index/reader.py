@@ -228,14 +228,16 @@ class Snapshot:
         self._segments: list[tuple[int, Segment]] = []
         base = 0
         for entry in toc.segments:
-            self._segments.append((base, Segment(folder, entry)))
+            self._segments.append((base, Segment(folder, entry, toc.stamps)))
             base += entry.documents
         self._bases = [base for base, _ in self._segments]
         self._end = base
         self.places: Places | None = None
         if toc.places is not None:
             name, size, crc32 = toc.places
-            self.places = Places(FlatFile(os.path.join(folder, f"{name}.{PLACES}"), size, crc32), base)
+            file_name = f"{name}.{PLACES}"
+            file = FlatFile(os.path.join(folder, file_name), size, crc32, toc.stamps.get(file_name))
+            self.places = Places(file, base)
 
     def __enter__(self) -> Self:
         return self
@@ -248,6 +250,15 @@ class Snapshot:
         self._closed = True
         self._fields = {}
         self._segments = []
+
+    def recheck(self) -> None:
+        """Look whether somebody changed the files that are mapped. Raises IndexDamagedError if they are not what was
+        written any more; a few microseconds where nothing happened."""
+        for _, segment in self._segments:
+            for file in segment.files.values():
+                file.recheck()
+        if self.places is not None and not self._closed:
+            self.places.recheck()
 
     def segments(self) -> list[tuple[int, Segment]]:
         """The segments, each with the global number of its first document."""

@@ -13,10 +13,11 @@ from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from papersearch.errors import IndexDamagedError
+    from papersearch.index.flatfile import Stamp
 
 # Sections of the inverted file, each under "<field>/". Rows are the postings of a field: those of its first term,
 # documents ascending, then those of the second term, and so on.
@@ -318,13 +319,15 @@ class Segment:
         "deleted", "documents", "entry", "field_names", "files",
     )  # fmt: skip
 
-    def __init__(self, folder: str, entry: SegmentEntry) -> None:
+    def __init__(self, folder: str, entry: SegmentEntry, stamps: Mapping[str, Stamp] | None = None) -> None:
+        """`stamps`: by names of files, what they were like when they had been written."""
         self.entry = entry
         self.documents = entry.documents
         self.deleted = entry.deleted
         self.files = {
-            extension: FlatFile(os.path.join(folder, f"{entry.segment_id}.{extension}"), size, crc32)
+            extension: FlatFile(os.path.join(folder, name), size, crc32, (stamps or {}).get(name))
             for extension, (size, crc32) in entry.files.items()
+            for name in (f"{entry.segment_id}.{extension}",)
         }
         for file in self.files.values():
             if file.meta.get("segment") != entry.segment_id or file.meta.get("documents") != entry.documents:

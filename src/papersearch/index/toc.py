@@ -12,12 +12,14 @@ import os
 import zlib
 
 from papersearch.errors import IndexDamagedError, IndexMissingError
-from papersearch.index.flatfile import MAGIC, damaged, open_regular
+from papersearch.index.flatfile import MAGIC, FlatFile, damaged, open_regular, stamp_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from papersearch.index.flatfile import Stamp
 
 FORMAT = 3
 """Version of everything in an index folder; any change that an older reader would misread raises it."""
@@ -81,7 +83,7 @@ class SegmentEntry:
 class Toc:
     """One generation of an index."""
 
-    __slots__ = ("generation", "meta", "places", "segments")
+    __slots__ = ("generation", "meta", "places", "segments", "stamps")
 
     def __init__(
         self,
@@ -89,12 +91,15 @@ class Toc:
         segments: list[SegmentEntry],
         meta: dict[str, Any],
         places: tuple[str, int, int] | None = None,
+        stamps: dict[str, Stamp] | None = None,
     ) -> None:
         self.generation = generation
         self.segments = segments
         self.meta = meta
         self.places = places
         """Of the file of places: its name without extension, its size, the CRC-32 of its directory."""
+        self.stamps = stamps or {}
+        """Name of a file → its stamp when it had been written."""
 
     def file_names(self) -> set[str]:
         """Names of all files of this generation."""
@@ -123,6 +128,7 @@ class Toc:
                 for segment in self.segments
             ],
             "places": self.places,
+            "stamps": self.stamps,
             "meta": self.meta,
         }
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -160,6 +166,12 @@ def _is_places(raw: Any) -> bool:
     )
 
 
+def _are_stamps(raw: Any) -> bool:
+    return type(raw) is dict and all(
+        type(stamp) is list and len(stamp) == 3 and all(type(n) is int for n in stamp) for stamp in raw.values()
+    )
+
+
 def _read_bytes(folder: str, name: str, limit: int = -1) -> bytes:
     path = os.path.join(folder, name)
     try:
@@ -189,14 +201,16 @@ def read_toc(folder: str, name: str = TOC_NAME) -> Toc:
         if data[:_CRC_END] != _CRC_START + b"%08x" % zlib.crc32(data[_CRC_END:]):
             raise damaged(path, "fails its checksum")
         segments = [_segment_of(segment) for segment in raw["segments"]]
-        generation, meta, places = raw["generation"], raw["meta"], raw["places"]
+        generation, meta, places, stamps = raw["generation"], raw["meta"], raw["places"], raw["stamps"]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise damaged(path, "not a table of contents, or cut short") from None
     good = type(version) is int and _natural(generation) and type(meta) is dict and _is_places(places)
+    good = good and _are_stamps(stamps)
     if not good or None in segments:
         raise damaged(path, "makes no sense")
     whole = [segment for segment in segments if segment is not None]
-    return Toc(generation, whole, meta, None if places is None else (places[0], places[1], places[2]))
+    known = {name: (stamp[0], stamp[1], stamp[2]) for name, stamp in stamps.items()}
+    return Toc(generation, whole, meta, None if places is None else (places[0], places[1], places[2]), known)
 
 
 def read_generation(folder: str | os.PathLike[str]) -> int | None:
@@ -249,7 +263,6 @@ def publish(folder: str, toc: Toc) -> None:
         OSError: the old generation is still current.
         TypeError, ValueError: `toc.meta` is not JSON; likewise.
     """
-    data = toc.to_bytes()
     try:
         current: Toc | None = read_toc(folder)
         previous_data = _read_bytes(folder, TOC_NAME)
@@ -258,6 +271,8 @@ def publish(folder: str, toc: Toc) -> None:
     for name in sorted(toc.file_names() - (current.file_names() if current else set())):
         with open(os.path.join(folder, name), "r+b") as file:
             os.fsync(file.fileno())
+    toc.stamps = {name: _stamp(folder, name, current) for name in sorted(toc.file_names())}
+    data = toc.to_bytes()
     sync_folder(folder)
     if current is not None:
         _replace(folder, PREVIOUS_NAME, previous_data)
@@ -266,6 +281,20 @@ def publish(folder: str, toc: Toc) -> None:
     remove_unused(folder, toc.file_names() | (current.file_names() if current else set()))
     if current is None:
         _forget_previous(folder)
+
+
+def _stamp(folder: str, name: str, current: Toc | None) -> Stamp:
+    """What the next table says of a file. One that was there and has changed keeps the stamp it had, unless every byte
+    is as it was written: else its damage would not be found."""
+    path = os.path.join(folder, name)
+    now = stamp_of(os.stat(path))
+    before = current.stamps.get(name) if current is not None and name in current.file_names() else None
+    if before is None or before == now:
+        return now
+    try:
+        return before if FlatFile(path).failed_checksums() else now
+    except IndexDamagedError:
+        return before
 
 
 def _forget_previous(folder: str) -> None:

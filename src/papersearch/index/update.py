@@ -139,14 +139,19 @@ def update(
     from papersearch.index.writer import IndexWriter
 
     while True:
-        with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
-            base = writer.base
-            if not reason and (base is None or _outdated(base, terms)):
-                # Another process changed the index between the look and the lock.
-                reason = NO_INDEX if base is None else _outdated(base, terms)
-                continue
-            changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
-        break
+        try:
+            with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
+                base = writer.base
+                if not reason and (base is None or _outdated(base, terms)):
+                    # Another process changed the index between the look and the lock.
+                    reason = NO_INDEX if base is None else _outdated(base, terms)
+                    continue
+                changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
+            break
+        except IndexDamagedError:
+            if reason:
+                raise
+            reason = DAMAGED  # found where segments were merged, or papers compared with what they were
     from papersearch.glossary import shipped_in
     from papersearch.glossary.cedict import compile_dictionary
 
