@@ -19,7 +19,7 @@ themselves himself herself ourselves myself anybody anyone somebody someone anyt
 makes made making get gets got getting take takes took taking let lets goes going come comes keep keeps kept happen
 happens happened exist exists existing seem seems contain contains containing include includes including needs needed
 wants help helps helping try tries trying called said says talk talks thing things way ways kind kinds don doesn didn
-isn aren wasn weren cannot mean means few only once go think
+isn aren wasn weren cannot
 """
 
 _CHINESE = """
