@@ -435,6 +435,15 @@ def test_of_an_edited_file_only_changed_papers_are_parsed(
     same_as_anew(corpus, folder, tmp_path)
 
 
+def test_twins_that_come_at_once(build: Build, corpus: Path, folder: Path, tmp_path: Path) -> None:
+    two_files(corpus)
+    build()
+    twin = "\n### New[ICML'20]\n- about oxen\n"
+    write_notes(corpus, {name: (corpus / name).read_text("utf-8") + twin for name in ("a.md", "z.md")})
+    build()
+    same_as_anew(corpus, folder, tmp_path)
+
+
 def test_the_first_of_two_twins_goes(build: Build, corpus: Path, folder: Path, tmp_path: Path) -> None:
     write_notes(corpus, {"e.md": "### Two[ICML'20]\n- about elk\n"})
     build()

@@ -420,6 +420,8 @@ def _plan_of_edits(
             _forget(base, paper_id, columns, counts)
             removed.append(paper_id)
         columns.splice(ranks.start, ranks.stop, new)
+    if len(set(added)) < len(added):
+        return None  # the same new paper in two files
     changes = Changes(
         added=tuple(added),
         changed=tuple(changed),
