@@ -7,16 +7,18 @@ import subprocess
 import sys
 import time
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papersearch.analysis import words as words_module
 from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
 from papersearch.analysis.stem import fingerprint, stem
 from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Token, parts_of, tokens
-from papersearch.analysis.words import jieba_words, vocabulary_cutter
+from papersearch.analysis.words import jieba_words, jieba_words_with, vocabulary_cutter
 
 # Characters at which folding, cutting and joining are decided.
 ODD = "aZ09é\u0301ßİıœﬁ²½㎡Ⅷ，。、（）“”’-‐—＿_*+#./\\^~`'\"@&|=%:· \t\n\r\u00a0\u3000\u00ad\u200b\ufeff\u202e\x00中文國国龍々がｶﾞ한я̈\ud800𠀀😀"
@@ -308,3 +310,47 @@ def test_jieba_reads_and_writes_no_cache_and_prints_nothing(tmp_path: Path) -> N
     )
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("['深度', '学习']", "", 0)
     assert os.listdir(tmp_path) == []
+
+
+# ---- jieba's words
+
+
+def jieba_itself(run: str, words: Sequence[str] = ()) -> list[tuple[str, int]]:
+    shared = words_module._jieba()
+    tokenizer = type(shared)()
+    tokenizer.FREQ, tokenizer.total, tokenizer.initialized = dict(shared.FREQ), shared.total, True
+    for word in words:
+        tokenizer.add_word(word)
+    return [(word, start) for word, start, _ in tokenizer.tokenize(run, mode="search", HMM=False)]
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ("后门攻击与对抗样本的防御", []),
+        ("中华人民共和国国务院总理", []),
+        ("南京市长江大桥", []),
+        ("研究生命起源", []),
+        ("㐀㐁的𠀀字鿖〇", []),
+        ("的" * 300, []),
+        ("大语言模型的推理加速", ["大语言模型", "推理加速"]),
+        ("字", []),
+    ],
+)
+def test_words_are_those_of_jieba(run: str, words: list[str]) -> None:
+    assert list(jieba_words_with(words)(run)) == jieba_itself(run, words)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(sorted(words_module._jieba().FREQ)[::97]) | st.text(st.characters(
+    min_codepoint=0x4E00, max_codepoint=0x9FD5), max_size=3), min_size=1, max_size=8).map("".join))  # fmt: skip
+def test_words_are_those_of_jieba_whatever_the_run(run: str) -> None:
+    shared = words_module._jieba()
+    expected = [(word, start) for word, start, _ in shared.tokenize(run, mode="search", HMM=False)]
+    assert list(jieba_words(run)) == expected
+
+
+def test_weights_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words_module, "REMEMBERED_WEIGHTS", 3)
+    run = "中华人民共和国国务院总理"
+    assert list(jieba_words(run)) == jieba_itself(run)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from math import inf, log
 from typing import Any, Protocol
 
 
@@ -39,11 +41,82 @@ def _jieba() -> Any:
     return _tokenizer
 
 
-def jieba_words(run: str) -> Iterable[tuple[str, int]]:
+_PLAIN = re.compile(r"[\u4e00-\u9fd5]+")
+"""What jieba looks up in its dictionary; other characters it passes on one by one."""
+_PREFIX, _UNKNOWN = 1.0, 2.0
+"""Weights of what only begins a word, and of what does not even do that; a word's weight is below 0."""
+REMEMBERED_WEIGHTS = 1 << 18
+
+
+class _JiebaCutter:
+    """jieba's search mode, HMM off: the same words as its tokenize(run, mode="search", HMM=False), in half the time.
+
+    The cut of a run is the one with the largest sum of log frequencies; of equal ones that with the longer first word.
+    Where jieba computes the logarithm and slices anew for each edge, here it is looked up.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._frequencies: dict[str, int] = tokenizer.FREQ
+        self._log_total = log(tokenizer.total)
+        self._weights: dict[str, float] = {}
+
+    def _weigh(self, text: str) -> float:
+        frequency = self._frequencies.get(text)
+        if frequency:
+            weight = log(frequency) - self._log_total
+        else:
+            weight = _UNKNOWN if frequency is None else _PREFIX
+        if len(self._weights) >= REMEMBERED_WEIGHTS:
+            self._weights.clear()
+        self._weights[text] = weight
+        return weight
+
+    def __call__(self, run: str) -> list[tuple[str, int]]:
+        if not _PLAIN.fullmatch(run):
+            return [(word, start) for word, start, _ in self._tokenizer.tokenize(run, mode="search", HMM=False)]
+        known, weigh = self._weights.get, self._weigh
+        size = len(run)
+        sums, ends = [0.0] * (size + 1), [0] * size
+        alone = log(1) - self._log_total
+        for start in range(size - 1, -1, -1):
+            best, best_end = -inf, start
+            for end in range(start + 1, size + 1):
+                part = run[start:end]
+                weight = known(part) or weigh(part)
+                if weight < _PREFIX:
+                    total = weight + sums[end]
+                    if total >= best:
+                        best, best_end = total, end
+                elif weight == _UNKNOWN:
+                    break
+            if best_end == start:
+                best, best_end = alone + sums[start + 1], start + 1
+            sums[start], ends[start] = best, best_end
+        words: list[tuple[str, int]] = []
+        start = 0
+        while start < size:
+            end = ends[start]
+            for length in range(2, min(4, end - start)):
+                for at in range(start, end - length + 1):
+                    part = run[at : at + length]
+                    if (known(part) or weigh(part)) < _PREFIX:
+                        words.append((part, at))
+            words.append((run[start:end], start))
+            start = end
+        return words
+
+
+_shared_cutter: _JiebaCutter | None = None
+
+
+def jieba_words(run: str) -> list[tuple[str, int]]:
     """jieba's search-mode words of a run, HMM off: every dictionary word of two or three characters inside a longer
     one, then the word itself. Loads the dictionary (half a second) on first use: for building, not for queries."""
-    for word, start, _end in _jieba().tokenize(run, mode="search", HMM=False):
-        yield word, start
+    global _shared_cutter
+    if _shared_cutter is None:
+        _shared_cutter = _JiebaCutter(_jieba())
+    return _shared_cutter(run)
 
 
 def jieba_words_with(words: Sequence[str]) -> Cutter:
@@ -55,12 +128,7 @@ def jieba_words_with(words: Sequence[str]) -> Cutter:
     tokenizer.FREQ, tokenizer.total, tokenizer.initialized = dict(shared.FREQ), shared.total, True
     for word in words:
         tokenizer.add_word(word)
-
-    def cut(run: str) -> Iterable[tuple[str, int]]:
-        for word, start, _end in tokenizer.tokenize(run, mode="search", HMM=False):
-            yield word, start
-
-    return cut
+    return _JiebaCutter(tokenizer)
 
 
 LONGEST_WORD = 8
