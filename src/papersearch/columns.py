@@ -7,12 +7,12 @@ Both add and multiply the same numbers in the same order, so that their scores a
 
 from __future__ import annotations
 
-from heapq import nsmallest
+from heapq import nlargest
 
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, Occurrences, distance, width
-from papersearch.scoring import idf, saturation
+from papersearch.scoring import idf, saturated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,8 +196,7 @@ class DictColumns:
                 continue
             for doc, frequency in found.items():
                 frequencies[doc] = frequencies.get(doc, 0.0) + frequency
-        length_of, average = self._text.length, self._text.average_length or 1.0
-        return {doc: saturation(frequency, length_of(doc), average) for doc, frequency in frequencies.items()}
+        return saturated(frequencies, self._text.lengths, self._text.average_length or 1.0)
 
     def constant(self, docs: set[int], value: float) -> dict[int, float]:
         return dict.fromkeys(docs, value)
@@ -209,7 +208,7 @@ class DictColumns:
         return column.get(doc)
 
     def scaled(self, column: dict[int, float], factor: float) -> dict[int, float]:
-        return {doc: factor * value for doc, value in column.items()}
+        return dict(zip(column, map(factor.__mul__, column.values()), strict=True))
 
     def mapped(
         self, function: Callable[..., Any], first: dict[int, float], *others: dict[int, float]
@@ -224,31 +223,50 @@ class DictColumns:
         return {doc: min(value, second[doc]) for doc, value in first.items() if doc in second}
 
     def summed(self, columns: Sequence[dict[int, float]]) -> dict[int, float]:
-        scores = dict(columns[0]) if columns else {}
+        scores = columns[0] if columns else {}
         for column in columns[1:]:
-            for doc, value in column.items():
-                scores[doc] = scores.get(doc, 0.0) + value
+            # Of two numbers it does not matter which is added to which: so the shorter column to the longer.
+            added, longer = (scores, column) if len(scores) < len(column) else (column, scores)
+            if added:
+                scores = longer.copy()
+                for doc, value in added.items():
+                    scores[doc] = scores.get(doc, 0.0) + value
+            else:
+                scores = longer
         return scores
 
     def best(self, columns: Sequence[dict[int, float]]) -> dict[int, float]:
-        scores = dict(columns[0]) if columns else {}
+        scores = columns[0] if columns else {}
         for column in columns[1:]:
-            for doc, value in column.items():
-                if value > scores.get(doc, -1.0):
-                    scores[doc] = value
+            shorter, longer = (scores, column) if len(scores) < len(column) else (column, scores)
+            if shorter:
+                scores = longer.copy()
+                for doc, value in shorter.items():
+                    if value > scores.get(doc, -1.0):
+                        scores[doc] = value
+            else:
+                scores = longer
         return scores
 
     def raised(self, column: dict[int, float], others: Sequence[dict[int, float]]) -> dict[int, float]:
         return self.summed([column, *others])
 
     def kept(self, column: dict[int, float], docs: set[int]) -> dict[int, float]:
+        if column.keys() <= docs:
+            return column
+        if len(docs) < len(column):
+            return {doc: column[doc] for doc in docs if doc in column}
         return {doc: value for doc, value in column.items() if doc in docs}
 
     def above(self, column: dict[int, float], least: float) -> set[int]:
         return {doc for doc, value in column.items() if value > least}
 
     def top(self, column: dict[int, float], limit: int) -> list[tuple[int, float]]:
-        return nsmallest(limit, column.items(), key=lambda row: (-row[1], row[0]))
+        rows: Iterable[tuple[int, float]] = column.items()
+        if 0 < limit < len(column):
+            least = nlargest(limit, column.values())[-1]
+            rows = [row for row in rows if row[1] >= least]
+        return sorted(rows, key=lambda row: (-row[1], row[0]))[: max(limit, 0)]
 
     def at_least(self, column: dict[int, float], least: float) -> list[tuple[int, float]]:
         return [(doc, value) for doc, value in column.items() if value >= least]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from papersearch.analysis.normalize import is_cjk
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 NEAR_WORDS = 4
 """Words (Chinese: characters) between two ideas beyond which they are not near each other."""
 
-
+FEW = 8
+"""Where a term has so many times the documents that are wanted, these are looked up one by one."""
 REMEMBERED = 512
 """Terms whose postings are kept: those of a few queries."""
 REMEMBERED_CHARACTERS = 16
@@ -120,10 +123,18 @@ class Occurrences:
             return {doc: character[doc] for doc in docs if doc in character}
         column: dict[int, list[int]] = {}
         for term in terms:
-            if postings := self._postings(key, term):
-                for i, doc in enumerate(postings.docs):
-                    if doc in docs:
-                        column.setdefault(doc, []).extend(postings.positions(i))
+            if not (postings := self._postings(key, term)):
+                continue
+            held = postings.docs
+            if len(held) < FEW * len(docs):
+                found = [(i, doc) for i, doc in enumerate(held) if doc in docs]
+            else:
+                found = [(bisect_left(held, doc), doc) for doc in docs.intersection(held)]
+            for i, doc in found:
+                if doc in column:
+                    column[doc] += postings.positions(i)
+                else:
+                    column[doc] = [*postings.positions(i)]
         return column
 
     def _character(self, char: str) -> dict[int, Sequence[int]]:

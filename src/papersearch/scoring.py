@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from math import log
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 K1 = 1.2
 """How soon further occurrences stop counting."""
 B = 0.3
@@ -23,6 +27,16 @@ def idf(matching: int, documents: int) -> float:
 def saturation(frequency: float, length: float, average_length: float) -> float:
     """Boosted term frequency as a number in [0, K1 + 1)."""
     return dampened(frequency, dampening(length, average_length))
+
+
+def saturated(frequencies: Mapping[int, float], lengths: Sequence[int], average_length: float) -> dict[int, float]:
+    """saturation() of documents at once: of boosted term frequencies by document, with the lengths of all documents."""
+    texts = list(map(lengths.__getitem__, frequencies))
+    against = {length: dampening(length, average_length) for length in set(texts)}
+    return {
+        doc: frequency * (K1 + 1.0) / (frequency + against[length])
+        for (doc, frequency), length in zip(frequencies.items(), texts, strict=True)
+    }
 
 
 def dampening(length: float, average_length: float) -> float:

@@ -15,6 +15,7 @@ import json
 import os
 import time
 from array import array
+from itertools import chain
 
 from papersearch.errors import IndexDamagedError, UsageError
 from papersearch.index.flatfile import FlatFile, damaged
@@ -199,7 +200,7 @@ class FieldReader:
             for _, segment in self._segments:
                 run = segment.lengths(self.name)
                 runs.append(bytes(segment.documents) if run is None else run)
-            lengths = runs[0] if len(runs) == 1 else array("Q", [length for run in runs for length in run])
+            lengths = runs[0] if len(runs) == 1 else array("Q", chain.from_iterable(runs))
             self._lengths = lengths
         return lengths
 

@@ -218,9 +218,14 @@ class SegmentField:
         """Ascending positions of the row; empty in a field without positions."""
         if not self.positional:
             return []
-        begin = self.first_position(row)
-        code = 0 if self.codes is None else self.codes[row]
-        highs = self.odd(row)[1] if code == ODD else self.shape_highs.get(code, ())
+        block = row >> BLOCK_BITS
+        codes = self._codes_of(range(block << BLOCK_BITS, row + 1))
+        if ODD in codes:
+            begin, code = self.first_position(row), codes[-1]
+            highs = self.odd(row)[1] if code == ODD else self.shape_highs.get(code, ())
+        else:
+            begin = self.block_start[block] + sum(codes[:-1].translate(self._counts))
+            highs = self.shape_highs.get(codes[-1], ())
         lows = self.lows[begin : begin + len(highs)]
         if not len(lows) == len(highs) > 0:
             raise damaged(self.path, "positions out of bounds")
