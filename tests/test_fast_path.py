@@ -324,6 +324,25 @@ def test_near_words_are_found_however_they_are_looked_for(terms: list[str], word
     assert len(speller.near(word, limit)) == len(wanted)
 
 
+slips = st.text("abé", min_size=3, max_size=7)
+
+
+@given(st.lists(slips, max_size=5), st.text("ab", min_size=5, max_size=6))
+def test_corrections_are_the_nearest_words_of_all(terms: list[str], word: str) -> None:
+    made = [Document(str(i), {TEXT: [(term, 0, 1.0)]}) for i, term in enumerate(terms)]
+    speller = Speller(MemorySnapshot(made).field(TEXT))  # type: ignore[arg-type]
+    plain = {term for term in terms if term.isascii() and term.isalpha() and len(term) >= 4 and term != word}
+    most = 1 if len(word) <= 5 else 2
+    ranks = {t: (edit_distance(word, t, most), t[0] != word[0]) for t in plain}
+    best = min((rank for rank in ranks.values() if rank[0] <= most), default=None)
+    wanted = sorted((t for t in plain if ranks[t] == best), key=lambda t: (-terms.count(t), t))[:3]
+    if not any(t != word and t.startswith(word) for t in terms):
+        assert speller.corrections(word) == wanted
+    found = speller.corrections(word)
+    speller.prepared = ArrayWords(speller.words)
+    assert speller.corrections(word) == found
+
+
 def test_a_word_of_the_greatest_length_has_near_ones() -> None:
     words = ["a" * 63, "a" * 64, "b" * 64, "a" * 62 + "bc"]
     near = ArrayWords(lambda: iter(words)).near("a" * 64, 2)

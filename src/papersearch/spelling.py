@@ -23,6 +23,8 @@ if TYPE_CHECKING:
             ...
 
 
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What a word that is proposed may begin with."""
 SHORTEST_CORRECTED = 5
 LONGEST_ENDING = 6
 """Letters that a word of the index may have more than an unknown word which it begins with."""
@@ -60,32 +62,58 @@ class Speller:
         longer = [term for term in begin_so if frequency(term)]
         if longer:
             return sorted(longer, key=lambda t: (-frequency(t), t))[:MAX_CORRECTIONS]
-        ranked = sorted(
-            (d, t[0] != word[0], -df, t)
-            for d, t in self.near(word, 1 if len(word) <= 5 else 2)
-            if t != word and t.isascii() and t.isalpha() and len(t) >= SHORTEST_CORRECTED - 1 and (df := frequency(t))
-        )
-        return [row[3] for row in ranked if row[:2] == ranked[0][:2]][:MAX_CORRECTIONS]
+        for near in self._nearest_first(word, 1 if len(word) <= 5 else 2):
+            ranked = sorted(
+                (d, t[0] != word[0], -df, t)
+                for d, t in near
+                if t != word
+                and t.isascii()
+                and t.isalpha()
+                and len(t) >= SHORTEST_CORRECTED - 1
+                and (df := frequency(t))
+            )
+            if ranked:
+                return [row[3] for row in ranked if row[:2] == ranked[0][:2]][:MAX_CORRECTIONS]
+        return []
+
+    def _nearest_first(self, word: str, limit: int) -> Iterator[list[tuple[int, str]]]:
+        """near() in parts that come one after the other in the order of edits, within that of words that begin with
+        another letter after those that begin with the same one: few words are looked at where an early part has some.
+        Words with another first letter are ASCII ones only, until the last part, which has everything."""
+        if self.prepared is None:
+            same = self._near(word, limit, word[0])
+            yield [row for row in same if row[0] == 1]
+            one_edit = {letter + word[1:] for letter in LETTERS} | {letter + word for letter in LETTERS}
+            one_edit |= {word[1:], word[1] + word[0] + word[2:]}
+            yield [(1, term) for term in one_edit if term[0] != word[0] and self.text.doc_frequency(term)]
+            yield [row for row in same if row[0] > 1]
+            if limit == 1:
+                return
+        yield self.near(word, limit)
 
     def near(self, word: str, limit: int) -> list[tuple[int, str]]:
         """(edits, term) of the words at most `limit` edits away; a word begins with a letter or a digit."""
         if self.prepared is not None:
             return self.prepared.near(word, limit)
-        return [(d, term) for term in self._alike(word, limit) if (d := edit_distance(word, term, limit)) <= limit]
+        return self._near(word, limit)
+
+    def _near(self, word: str, limit: int, prefix: str = "") -> list[tuple[int, str]]:
+        alike = self._alike(word, limit, prefix)
+        return [(d, term) for term in alike if (d := edit_distance(word, term, limit)) <= limit]
 
     def words(self) -> Iterator[str]:
         """All terms that begin with a letter or a digit, each once."""
         return (term for term in self.text.terms() if term[0].isalnum())
 
-    def _alike(self, word: str, limit: int) -> set[str]:
-        """Words that are about as long and written with about the same letters: an edit brings in one letter at most
-        and takes one away, and no letter takes more than four bytes."""
+    def _alike(self, word: str, limit: int, prefix: str) -> set[str]:
+        """Words with the prefix that are about as long and written with about the same letters: an edit brings in one
+        letter at most and takes one away, and no letter takes more than four bytes."""
         letters, most = word.encode("utf-8", "surrogatepass"), 4 * limit
         shortest, longest = len(letters) - most, len(letters) + most
         if word.isascii():
             shortest = len(letters) - limit
         found = set()
-        for terms in self.text.raw_terms():
+        for terms in self.text.raw_terms(prefix):
             for term in terms:
                 if not shortest <= len(term) <= longest:
                     continue

@@ -47,8 +47,8 @@ class MemoryField:
     def terms(self, prefix: str = "") -> Iterator[str]:
         return (term for term in self._terms if term.startswith(prefix))
 
-    def raw_terms(self) -> Iterator[list[bytes]]:
-        yield [term.encode("utf-8", "surrogatepass") for term in self._terms]
+    def raw_terms(self, prefix: str = "") -> Iterator[list[bytes]]:
+        yield [term.encode("utf-8", "surrogatepass") for term in self.terms(prefix)]
 
     def live_terms(self, prefix: str = "") -> set[str]:
         return set(self.terms(prefix))

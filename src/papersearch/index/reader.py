@@ -160,11 +160,14 @@ class FieldReader:
             return iter(runs[0])
         return iter(sorted(set().union(*runs)))
 
-    def raw_terms(self) -> Iterator[list[bytes]]:
-        """UTF-8 bytes of all terms, some thousand at a time; a term comes once for each segment that has it."""
+    def raw_terms(self, prefix: str = "") -> Iterator[list[bytes]]:
+        """UTF-8 bytes of the terms that start with `prefix`, some thousand at a time; a term comes once for each
+        segment that has it."""
+        text = encode(prefix)
         for _, _, field in self.parts:
-            for start in range(0, field.term_count, _TERMS_AT_A_TIME):
-                yield field.terms(range(start, min(field.term_count, start + _TERMS_AT_A_TIME)))
+            numbers = field.prefix_range(text)
+            for start in range(numbers.start, numbers.stop, _TERMS_AT_A_TIME):
+                yield field.terms(range(start, min(numbers.stop, start + _TERMS_AT_A_TIME)))
 
     def live_terms(self, prefix: str = "") -> set[str]:
         """Terms that start with `prefix` and that a live document has."""
