@@ -27,7 +27,7 @@ from papersearch.paper import Paper, Section
 from papersearch.query import SORTS, Exact, Years, parse_query
 from papersearch.scoring import idf, saturation
 from papersearch.search import ARRAY_DOCUMENTS, Answer, IndexSearcher, Request
-from papersearch.spelling import Speller, edit_distance
+from papersearch.spelling import MAX_CORRECTIONS, SHORTEST_CORRECTED, Speller, edit_distance
 
 arrays = pytest.importorskip("papersearch.arrays.columns", exc_type=ImportError)
 ArrayWords = pytest.importorskip("papersearch.arrays.words", exc_type=ImportError).ArrayWords
@@ -324,23 +324,43 @@ def test_near_words_are_found_however_they_are_looked_for(terms: list[str], word
     assert len(speller.near(word, limit)) == len(wanted)
 
 
-slips = st.text("abé", min_size=3, max_size=7)
+def edited(rng: random.Random, word: str) -> str:
+    """The word after one edit, of its first letter more often than of others."""
+    i = rng.choice((0, 0, rng.randrange(len(word))))
+    before, here, rest = word[:i], word[i], word[i + 1 :]
+    letter = rng.choice("abcdé1Z")
+    changes = (
+        before + rest,
+        before + letter + here + rest,
+        before + letter + rest,
+        before + rest[:1] + here + rest[1:],
+    )
+    return rng.choice(changes)
 
 
-@given(st.lists(slips, max_size=5), st.text("ab", min_size=5, max_size=6))
-def test_corrections_are_the_nearest_words_of_all(terms: list[str], word: str) -> None:
-    made = [Document(str(i), {TEXT: [(term, 0, 1.0)]}) for i, term in enumerate(terms)]
-    speller = Speller(MemorySnapshot(made).field(TEXT))  # type: ignore[arg-type]
-    plain = {term for term in terms if term.isascii() and term.isalpha() and len(term) >= 4 and term != word}
-    most = 1 if len(word) <= 5 else 2
-    ranks = {t: (edit_distance(word, t, most), t[0] != word[0]) for t in plain}
-    best = min((rank for rank in ranks.values() if rank[0] <= most), default=None)
-    wanted = sorted((t for t in plain if ranks[t] == best), key=lambda t: (-terms.count(t), t))[:3]
-    if not any(t != word and t.startswith(word) for t in terms):
-        assert speller.corrections(word) == wanted
-    found = speller.corrections(word)
-    speller.prepared = ArrayWords(speller.words)
-    assert speller.corrections(word) == found
+def test_corrections_are_the_nearest_words_of_all() -> None:
+    rng, seen = random.Random(5), set()
+    for _ in range(600):
+        word = "".join(rng.choices("abcd", k=rng.randrange(5, 8)))
+        terms = []
+        for _ in range(rng.randrange(1, 5)):
+            terms.append(word)
+            for _ in range(rng.choice((1, 2, 2, 3))):
+                terms[-1] = edited(rng, terms[-1])
+        made = [Document(str(i), {TEXT: [(term, 0, 1.0)]}) for i, term in enumerate(terms)]
+        speller = Speller(MemorySnapshot(made).field(TEXT))  # type: ignore[arg-type]
+        corrections = speller.corrections(word)
+        if not any(term != word and term.startswith(word) for term in terms):
+            plain = {t for t in terms if t.isascii() and t.isalpha() and len(t) >= SHORTEST_CORRECTED - 1 and t != word}
+            most = 1 if len(word) <= 5 else 2
+            ranks = {t: (edits, t[0] != word[0]) for t in plain if (edits := edit_distance(word, t, most)) <= most}
+            best = min(ranks.values(), default=None)
+            seen.add(best)
+            nearest = [t for t, rank in ranks.items() if rank == best]
+            assert corrections == sorted(nearest, key=lambda t: (-terms.count(t), t))[:MAX_CORRECTIONS]
+        speller.prepared = ArrayWords(speller.words)
+        assert speller.corrections(word) == corrections
+    assert seen == {None, (1, False), (1, True), (2, False), (2, True)}
 
 
 def test_a_word_of_the_greatest_length_has_near_ones() -> None:
