@@ -54,6 +54,8 @@ class Occurrences:
             key, terms, _ = form.parts[0]
             if zone is None and key == TEXT:
                 return self._summed(terms)
+            if len(terms) == 1 and len(terms[0]) > 1:
+                return self._zoned(key, terms[0], zone)
             return self._boosted(self._column(key, terms), zone)
         return self._boosted(self._phrase(form), zone)
 
@@ -68,6 +70,15 @@ class Occurrences:
                 for doc, weight in zip(postings.docs, postings.weights, strict=True):
                     scores[doc] = scores.get(doc, 0.0) + weight
         return scores
+
+    def _zoned(self, key: str, term: str, zone: str | None) -> Scores:
+        """As _boosted(), of one term: zones begin at multiples of 256, so that rough positions are enough."""
+        postings = self._postings(key, term)
+        if postings is None:
+            return {}
+        low, high = FIELDS[zone].zone if zone else (0, 2**32)
+        values = postings.of_highs(lambda highs: sum([boost_at(p) for p in highs if low <= p < high]))
+        return {doc: value for doc, value in zip(postings.docs, values, strict=True) if value}
 
     def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
         """Document → positions of any of the terms."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from papersearch.index.writer import Document
@@ -22,6 +22,9 @@ class MemoryPostings:
 
     def positions(self, i: int) -> Sequence[int]:
         return self._positions[i]
+
+    def of_highs(self, value: Callable[[tuple[int, ...]], float]) -> list[float]:
+        return [value(tuple(position & ~255 for position in positions)) for positions in self._positions]
 
     def all_positions(self) -> tuple[list[int], list[int]]:
         return [len(positions) for positions in self._positions], [p for row in self._positions for p in row]

@@ -25,7 +25,7 @@ from papersearch.index.toc import PLACES, TOC_NAME, Toc, read_generation, read_t
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from typing_extensions import Self
@@ -74,6 +74,13 @@ class Postings:
             part -= 1
         before, field, rows = self._parts[part]
         return field.positions(rows[i - before])
+
+    def of_highs(self, value: Callable[[tuple[int, ...]], float]) -> list[float]:
+        """A function of each posting's positions, rounded down to multiples of 256."""
+        values: list[float] = []
+        for _, field, rows in self._parts:
+            values += field.of_highs(rows, value)
+        return values
 
     def all_positions(self) -> tuple[list[int], list[int]]:
         """(number of positions of each posting, the positions of all postings one after the other)."""

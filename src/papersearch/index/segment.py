@@ -13,7 +13,7 @@ from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from papersearch.errors import IndexDamagedError
@@ -249,6 +249,18 @@ class SegmentField:
         if len(lows) != total:
             raise damaged(self.path, "positions out of bounds")
         return counts, list(map(add, chain.from_iterable(highs), lows))
+
+    def of_highs(self, rows: Sequence[int], value: Callable[[tuple[int, ...]], float]) -> list[float]:
+        """A function of each row's positions without their low bits: computed once for all rows of a shape."""
+        codes, highs = self._codes_of(rows), self.shape_highs
+        try:
+            table = {code: value(highs[code]) for code in set(codes)}
+        except KeyError:
+            raise self._unknown_shape() from None
+        values = list(map(table.__getitem__, codes))
+        for i in _all(ODD, codes):
+            values[i] = value(self.odd(rows[i])[1])
+        return values
 
     def first_position(self, row: int) -> int:
         """Index into `lows` of the row's first position; of a row after the last one, where the last one's end."""
