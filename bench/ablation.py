@@ -223,6 +223,8 @@ class Digest(NamedTuple):
 def patched(*rows: Row) -> Iterator[None]:
     """The search as the rows have it. A name that is not there any more is an error."""
     with ExitStack() as stack:
+        stack.callback(tokens._forms.cache_clear)  # remembers what the analysis made of a word
+        tokens._forms.cache_clear()
         for place, name, value in (patch for row in rows for patch in row.patches):
             stack.enter_context(mock.patch.object(place, name, value))
         yield
