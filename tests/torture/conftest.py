@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from papersearch.analysis.words import jieba_words
+from papersearch.api import build_index
+from papersearch.index.lock import WriteLock
+from papersearch.index.toc import TOC_NAME
 from torture import scene
+
+IN_MEMORY = "/dev/shm"
+LONGEST_BUILD_S = 300
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +47,12 @@ def _dictionary() -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is removed at once: pytest would keep thousands of copies of an index for three runs."""
-    yield tmp_path
-    shutil.rmtree(tmp_path, ignore_errors=True)
+def place() -> Iterator[Path]:
+    """A folder that is removed at once: pytest would keep thousands of copies of an index for three runs. In memory
+    where there is such a file system: the disk is what most of these tests would wait for."""
+    folder = Path(tempfile.mkdtemp(prefix="papersearch-", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -56,3 +65,17 @@ def _copies_count_as_built_here(request: pytest.FixtureRequest, monkeypatch: pyt
     """These tests begin again and again with a copy of the same index, which is not what an index may be."""
     if "real_origin" not in request.fixturenames:
         monkeypatch.setattr("papersearch.index.origin.is_foreign", lambda folder, stamped: False)
+
+
+@pytest.fixture(scope="session")
+def ten_thousand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(corpus, index) of 10,000 papers, which nobody may change: built once for all processes of a test run."""
+    here = tmp_path_factory.getbasetemp()
+    shared = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "ten thousand"
+    held = WriteLock(str(shared), LONGEST_BUILD_S)
+    try:
+        if not (shared / "index" / TOC_NAME).exists():
+            build_index(scene.many_papers(shared / "corpus", 10_000), shared / "index")
+    finally:
+        held.release()
+    return shared / "corpus", shared / "index"

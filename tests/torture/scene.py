@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -56,6 +58,23 @@ def put(corpus: Path, state: int) -> Path:
     return write_notes(corpus, notes(state))
 
 
+def many_papers(folder: Path, count: int) -> Path:
+    """A corpus of made-up words: as many different ones as real abstracts of that number have."""
+    rng = random.Random(7)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [f"w{n}" for n in range(50)] + ["".join(rng.choices(letters, k=rng.randint(3, 9))) for _ in range(20_000)]
+    weights = [1 / (rank + 5) for rank in range(len(words))]
+    per_file = 500
+    for start in range(0, count, per_file):
+        papers = [
+            f"### Paper {n}: {' '.join(rng.choices(words, weights, k=7))}[{rng.choice(['CVPR', 'ICML', 'KDD'])}'{rng.randint(10, 24)}]\n"
+            f"- {' '.join(rng.choices(words, weights, k=60))} 检测 后门\n"
+            for n in range(start, min(count, start + per_file))
+        ]
+        write_notes(folder, {f"d{start}.md": "## Kind\n" + "\n".join(papers)})
+    return folder
+
+
 def answers(index: Index, queries: Sequence[str] = QUERIES) -> Answers:
     return {
         query: [(h.paper.id, h.paper.title, h.snippet, str(h.stage)) for h in index.search(query, limit=None)]
@@ -86,6 +105,12 @@ def debris(folder: Path) -> set[str]:
         with contextlib.suppress(IndexMissingError):
             known |= read_toc(str(folder), name).file_names()
     return set(os.listdir(folder)) - known
+
+
+def program(glossary: Path, setting: str = "pass") -> list[str]:
+    """The command line of a process that is `papersearch` but for its small glossary, which takes no time to compile."""
+    code = f"from papersearch import api, cli, glossary; glossary.sources = lambda: [{str(glossary)!r}]; {setting}; cli.main()"
+    return [sys.executable, "-c", code]
 
 
 def environment(**more: str) -> dict[str, Any]:

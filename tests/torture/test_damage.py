@@ -17,7 +17,7 @@ from papersearch.api import build_index
 from papersearch.index.toc import LOCK_NAME, PLACES, read_toc
 from papersearch.index.verify import verify
 from torture.faults import garble
-from torture.scene import answers, built, environment, put, right
+from torture.scene import answers, built, environment, program, put, right
 
 Count = Callable[[str, str, int], None]
 
@@ -52,13 +52,13 @@ def two_generations(place: Path) -> tuple[Path, Path]:
 
 
 def test_no_damage_gives_a_wrong_answer(place: Path, tally: Count) -> None:
-    damage_all(place, range(24), tally)
+    damage_all(place, range(8), tally)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 def test_no_damage_gives_a_wrong_answer_many_more(place: Path, part: int, rounds: int, tally: Count) -> None:
-    damage_all(place, range(part, 200 * rounds, 2), tally)
+    damage_all(place, range(8 + part, 200 * rounds, 2), tally)
 
 
 def damage_all(place: Path, numbers: Sequence[int], tally: Count) -> None:
@@ -93,33 +93,43 @@ def damage_all(place: Path, numbers: Sequence[int], tally: Count) -> None:
     tally("damage", "damaged files", damages)
 
 
+def test_parts_of_what_a_search_reads_first_may_be_damaged(place: Path, tally: Count) -> None:
+    damage_places(place, 64, tally)
+
+
+@pytest.mark.slow
 def test_every_part_of_what_a_search_reads_first_may_be_damaged(place: Path, tally: Count) -> None:
+    damage_places(place, 8, tally)  # each section begins at such a byte
+
+
+def damage_places(place: Path, every: int, tally: Count) -> None:
     """Where papers and notes stand is read before there is anything to answer."""
     corpus, folder = two_generations(place)
     name = f"{read_toc(str(folder)).places[0]}.{PLACES}"  # type: ignore[index]
     sound = (folder / name).read_bytes()
     shutil.copytree(folder, place / "sound")
-    for at in range(0, len(sound), 8):  # each section begins at such a byte
+    for at in range(0, len(sound), every):
         shutil.rmtree(folder)
         shutil.copytree(place / "sound", folder)
         (folder / name).write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
         with open_index(corpus, folder) as index:
             assert answers(index) == right(1), at
             assert len(index.notices) <= 1
-    tally("damage", "damaged files", len(range(0, len(sound), 8)))
+    tally("damage", "damaged files", len(range(0, len(sound), every)))
 
 
 @pytest.mark.parametrize("kind", ["toc.json", "segment"])
-def test_the_command_line_mends_damage_and_says_so_in_one_line(place: Path, kind: str) -> None:
+def test_the_command_line_mends_damage_and_says_so_in_one_line(place: Path, small_glossary: Path, kind: str) -> None:
     corpus, folder = two_generations(place)
-    command = [sys.executable, "-m", "papersearch", "search", "shared", "--corpus", str(corpus), "--index", str(folder)]
+    where = ["--corpus", str(corpus), "--index", str(folder)]
     for path in folder.iterdir():
         if path.name == kind or (kind == "segment" and len(path.stem) == 16):
             path.write_bytes(path.read_bytes()[:-40])
-    check = [sys.executable, "-m", "papersearch", "doctor", "--corpus", str(corpus), "--index", str(folder)]
-    done = subprocess.run(check, env=environment(), capture_output=True, text=True)
+    doctor = [*program(small_glossary), "doctor", *where]
+    done = subprocess.run(doctor, env=environment(), capture_output=True, text=True)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False) and str(folder) in done.stdout
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    search = [*program(small_glossary), "search", "shared", *where]
+    done = subprocess.run(search, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("\n") > 1
     assert done.stderr.count("\n") == 1 and "built anew" in done.stderr
 

@@ -20,7 +20,7 @@ from papersearch import open_index
 from papersearch.api import index_status
 from papersearch.errors import IndexDamagedError
 from papersearch.index.origin import ORIGIN_NAME, is_foreign, stamp
-from torture.scene import answers, built, environment, put, right
+from torture.scene import answers, built, environment, program, put, right
 
 Count = Callable[[str, str, int], None]
 
@@ -184,12 +184,12 @@ def test_opening_runs_nothing(place: Path, small_glossary: Path, tally: Count) -
     tally("foreign", "payloads", len(forged))
 
 
-def test_a_poisoned_cache_of_jieba_is_not_read(place: Path, tally: Count) -> None:
+def test_a_poisoned_cache_of_jieba_is_not_read(place: Path, small_glossary: Path, tally: Count) -> None:
     """The library reads jieba.cache from the shared temp folder, whoever wrote it; we do not, and we print nothing."""
     corpus, temporary, canary = put(place / "corpus", 0), place / "tmp", place / "canary"
     temporary.mkdir()
     (temporary / "jieba.cache").write_bytes(marshal.dumps(({"检": 10**9, "测": 10**9}, 1)))
-    command = [sys.executable, "-m", "papersearch", "index", str(corpus), "--index", str(place / "index")]
+    command = [*program(small_glossary), "index", str(corpus), "--index", str(place / "index")]
     done = subprocess.run(command, env=environment(TMPDIR=str(temporary)), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in temporary.iterdir()} == {"jieba.cache"} and not canary.exists()

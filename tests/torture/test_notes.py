@@ -123,10 +123,10 @@ def test_reading_takes_linear_time(name: str, tally: Count) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_large_note_of_any_shape_is_indexed(place: Path, name: str, tally: Count) -> None:
-    corpus = write_notes(place / "corpus", {"large.md": SHAPES[name](1_000_000), "good.md": GOOD})
+    corpus = write_notes(place / "corpus", {"large.md": SHAPES[name](250_000), "good.md": GOOD})
     started = time.process_time()
     build_index(corpus, place / "index")
-    assert time.process_time() - started < 60
+    assert time.process_time() - started < 15
     with open_index(corpus, place / "index", refresh=False) as index:
         assert "Good" in [hit.paper.title for hit in index.search("zebras", limit=None)]
     tally("notes", "large notes", 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import subprocess
 import sys
@@ -14,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora import SHIPPED, index_of, write_notes
+from corpora import SHIPPED, index_of
 from papersearch import Index, PapersearchError, UsageError, open_index
 from papersearch.api import build_index
-from torture.scene import environment
+from torture.scene import environment, many_papers
 
 Count = Callable[[str, str, int], None]
 
@@ -78,23 +77,6 @@ print(json.dumps([worst, int(peak.group(1))]))
 """
 
 
-def many_papers(folder: Path, count: int) -> Path:
-    """A corpus of made-up words: as many different ones as real abstracts of that number have."""
-    rng = random.Random(7)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words = [f"w{n}" for n in range(50)] + ["".join(rng.choices(letters, k=rng.randint(3, 9))) for _ in range(20_000)]
-    weights = [1 / (rank + 5) for rank in range(len(words))]
-    per_file = 500
-    for start in range(0, count, per_file):
-        papers = [
-            f"### Paper {n}: {' '.join(rng.choices(words, weights, k=7))}[{rng.choice(['CVPR', 'ICML', 'KDD'])}'{rng.randint(10, 24)}]\n"
-            f"- {' '.join(rng.choices(words, weights, k=60))} 检测 后门\n"
-            for n in range(start, min(count, start + per_file))
-        ]
-        write_notes(folder, {f"d{start}.md": "## Kind\n" + "\n".join(papers)})
-    return folder
-
-
 def hostile_queries(corpus: Path, folder: Path, place: Path) -> None:
     import json
 
@@ -110,7 +92,7 @@ def hostile_queries(corpus: Path, folder: Path, place: Path) -> None:
 
 @measures_memory
 def test_hostile_queries_are_answered_in_time(place: Path, tally: Count) -> None:
-    corpus = many_papers(place / "corpus", 500)
+    corpus = many_papers(place / "corpus", 150)
     build_index(corpus, place / "index")
     hostile_queries(corpus, place / "index", place)
     tally("queries", "hostile queries", len(HOSTILE))
@@ -118,10 +100,10 @@ def test_hostile_queries_are_answered_in_time(place: Path, tally: Count) -> None
 
 @pytest.mark.slow
 @measures_memory
-def test_hostile_queries_are_answered_in_time_at_10_000_papers(place: Path, tally: Count) -> None:
-    corpus = many_papers(place / "corpus", 10_000)
-    build_index(corpus, place / "index")
-    hostile_queries(corpus, place / "index", place)
+def test_hostile_queries_are_answered_in_time_at_10_000_papers(
+    place: Path, ten_thousand: tuple[Path, Path], tally: Count
+) -> None:
+    hostile_queries(*ten_thousand, place)
     tally("queries", "hostile queries at 10,000 papers", len(HOSTILE))
 
 
@@ -188,9 +170,11 @@ def test_any_query(index: Index, queries: st.SearchStrategy[str], tally: Count) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("queries", [clauses, raw], ids=["grammar", "text"])
-def test_many_more_queries(index: Index, queries: st.SearchStrategy[str], rounds: int, tally: Count) -> None:
-    ask_made_up(index, queries, 5000 * rounds, tally)
+@pytest.mark.parametrize(("queries", "count"), [(clauses, 3000), (raw, 7000)], ids=["grammar", "text"])
+def test_many_more_queries(
+    index: Index, queries: st.SearchStrategy[str], count: int, rounds: int, tally: Count
+) -> None:
+    ask_made_up(index, queries, count * rounds, tally)
 
 
 @pytest.mark.parametrize(

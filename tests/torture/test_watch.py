@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,19 +16,19 @@ import pytest
 
 from papersearch import open_index
 from papersearch.index.lock import WriteLock
-from torture.scene import answers, environment, put, right
+from torture.scene import answers, environment, program, put, right
 
 Count = Callable[[str, str, int], None]
 
-CODE = "from papersearch import cli, glossary, api; cli.WATCH_EVERY_S = 0.05; api.BUILD_LOCK_S = 0.2; cli.main()"
+EAGER = "cli.WATCH_EVERY_S = 0.02; api.BUILD_LOCK_S = 0.1"
 
 
 class Watcher:
     """A running `index --watch`; lines of both streams as they come."""
 
-    def __init__(self, corpus: Path, folder: Path, *options: str) -> None:
+    def __init__(self, glossary: Path, corpus: Path, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CODE, "index", str(corpus), "--index", str(folder), "--watch", *options],
+            [*program(glossary, EAGER), "index", str(corpus), "--index", str(folder), "--watch"],
             env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.out: Queue[str] = Queue()
@@ -43,8 +42,8 @@ class Watcher:
 
 
 @pytest.fixture
-def watcher(place: Path) -> Iterator[Watcher]:
-    started = Watcher(put(place / "corpus", 0), place / "index")
+def watcher(place: Path, small_glossary: Path) -> Iterator[Watcher]:
+    started = Watcher(small_glossary, put(place / "corpus", 0), place / "index")
     yield started
     started.process.kill()
     started.process.wait()
@@ -61,31 +60,31 @@ def test_watching(place: Path, watcher: Watcher, tally: Count) -> None:
             with open_index(corpus, folder, refresh=False) as index:
                 if answers(index) == right(state):
                     break
-            time.sleep(0.05)
+            time.sleep(0.02)
         assert line.count("\n") == 1 and "changed" in line
-    time.sleep(0.5)
+    time.sleep(0.3)
     while not watcher.out.empty():
         watcher.out.get()
-    time.sleep(0.5)
+    time.sleep(0.3)
     assert watcher.out.empty(), "nothing changed, nothing said"
 
     held = WriteLock(str(folder), 1)
     put(corpus, 4)
     assert f"process {os.getpid()}" in watcher.err.get(timeout=30)
-    time.sleep(1)
+    time.sleep(0.3)
     held.release()
     assert "changed" in watcher.out.get(timeout=30)
 
     shutil.move(corpus, place / "away")
     assert "no corpus" in watcher.err.get(timeout=30)
     with pytest.raises(Empty):
-        watcher.err.get(timeout=0.5)
+        watcher.err.get(timeout=0.3)
     assert watcher.stop() == 0
     assert watcher.err.empty()
     tally("watch", "refreshes", 4)
 
 
-def test_watching_has_no_dry_run(place: Path) -> None:
-    command = [sys.executable, "-c", CODE, "index", str(place), "--watch", "--dry-run"]
+def test_watching_has_no_dry_run(place: Path, small_glossary: Path) -> None:
+    command = [*program(small_glossary), "index", str(place), "--watch", "--dry-run"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--dry-run" in done.stderr
