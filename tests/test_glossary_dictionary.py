@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from papersearch.errors import IndexDamagedError
 from papersearch.glossary import Combined, Glossary, Name, cedict
 from papersearch.glossary.cedict import compile_dictionary, meanings_of, words_of
 from papersearch.glossary.dictionary import FILE_NAME, Dictionary, dictionary_in, write_dictionary
+from papersearch.index import flatfile
+from papersearch.index.flatfile import FlatFile
 from papersearch.index.verify import verify
 
 
@@ -149,23 +152,38 @@ def test_a_folder_that_cannot_be_written_has_no_dictionary(tmp_path: Path, insta
     assert dictionary_in(str(tmp_path / "missing")) is None
 
 
-def test_a_damaged_dictionary_is_none_and_is_reported(tmp_path: Path, install: Callable[[str], list[int]]) -> None:
+@pytest.mark.parametrize("section", ["words", "words.at", "meanings", "meanings.at", "signature", ""])
+def test_a_damaged_dictionary_is_reported_and_made_anew(
+    tmp_path: Path, install: Callable[[str], list[int]], monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", 0)  # as if it were as large as the real one
     install("one")
     corpus = write_notes(tmp_path / "c", NOTES)
     build_index(corpus, tmp_path / "i")
     file = tmp_path / "i" / FILE_NAME
     data = bytearray(file.read_bytes())
-    data[10] ^= 1
+    data[FlatFile(str(file))._directory[section][1] if section else -40] ^= 1
     file.write_bytes(data)
-    assert dictionary_in(str(tmp_path / "i")) is None
     assert any(FILE_NAME in problem for problem in verify(tmp_path / "i"))
-    with open_index(corpus, tmp_path / "i") as index:
-        assert [hit.paper.title for hit in index.search("honeycomb")] == ["Bees build cells"]
-        assert list(index.search("候鸟")) == []
     with pytest.raises(IndexDamagedError):
-        Dictionary(str(file))
-    build_index(corpus, tmp_path / "i")
+        Dictionary(str(file)).meanings("候鸟")
+    with open_index(corpus, tmp_path / "i") as index:
+        assert [hit.paper.title for hit in index.search("候鸟")] == ["Where swallows go"]
+        assert len(index.notices) == 1 and "it was built anew" in index.notices[0]
     assert verify(tmp_path / "i") == []
+
+
+def test_a_dictionary_that_is_changed_under_its_reader_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", 0)
+    file = tmp_path / FILE_NAME
+    write_dictionary(str(file), words_of(ENTRIES), "s")
+    dictionary = Dictionary(str(file))
+    assert dictionary.meanings("蜂巢") == ["beehive", "honeycomb", "hive"]
+    os.truncate(file, 100)
+    with pytest.raises(IndexDamagedError, match="100 bytes where"):
+        dictionary.meanings("蜂巢")
 
 
 def test_a_word_that_no_glossary_knows_is_found_by_its_meaning(

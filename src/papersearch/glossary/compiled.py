@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Sense, key_atoms, parse_groups, senses_of
 from papersearch.index.flatfile import FlatFile, FlatWriter, narrow
+from papersearch.index.toc import sync_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def compile_glossary(path: str, groups: Iterable[tuple[Name, ...]], signature: s
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[FlatWriter]:
-    """A writer whose file takes the place of `path` when all is written, and is gone if that fails.
+    """A writer whose file takes the place of `path` when all is on the disk, and is gone if that fails.
 
     What other writers left half-written is removed first. One of them may still live: it then fails with an OSError,
     and what it would have written is written here.
@@ -62,7 +63,10 @@ def writing(path: str) -> Iterator[FlatWriter]:
     try:
         yield writer
         writer.close()
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(os.path.dirname(path) or ".")
     except BaseException:
         with contextlib.suppress(OSError):
             writer.discard()

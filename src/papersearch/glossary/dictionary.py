@@ -33,7 +33,8 @@ class Dictionary:
 
     def __init__(self, path: str) -> None:
         """Raises IndexDamagedError (a damaged file), OSError (none)."""
-        file = FlatFile(path)
+        self._file = file = FlatFile(path)
+        self._is_checked = False
         self.path = path
         self.signature = bytes(file.section("signature", "B")).decode("utf-8", "replace")
         self._words, self._word_at = file.section("words", "B"), file.section("words.at")
@@ -49,9 +50,15 @@ class Dictionary:
         return []
 
     def meanings(self, word: str) -> list[str]:
-        """The meanings of a word; none if it is not there."""
+        """The meanings of a word; none if it is not there. Raises IndexDamagedError where a byte was changed: no
+        table vouches for this file, so all of it is verified at the first look-up, and whenever it has changed since."""
         if not SHORTEST_WORD <= len(word) <= LONGEST_WORD:
             return []
+        if self._is_checked:
+            self._file.recheck()
+        else:
+            self._file.check()
+            self._is_checked = True
         number = find_string(self._words, self._word_at, word)
         if number < 0:
             return []
@@ -60,8 +67,8 @@ class Dictionary:
 
 
 def dictionary_in(folder: str) -> Dictionary | None:
-    """The dictionary that a build compiled into an index folder; None if there is none that can be read."""
+    """The dictionary that a build compiled into an index folder; None if there is none. Raises IndexDamagedError."""
     try:
         return Dictionary(os.path.join(folder, FILE_NAME))
-    except (OSError, IndexDamagedError):
+    except OSError:
         return None

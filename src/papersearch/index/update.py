@@ -146,18 +146,13 @@ def update(
                     # Another process changed the index between the look and the lock.
                     reason = NO_INDEX if base is None else _outdated(base, terms)
                     continue
-                changes = _carry_out(_plan(roots, base, terms, reason), writer, base, roots, terms, progress)
-            break
+                plan = _plan(roots, base, terms, reason)
+                _carry_out(plan, writer, base, roots, terms, progress, anew=rebuild)
+            return _timed(plan.changes, started)
         except IndexDamagedError:
             if reason:
                 raise
             reason = DAMAGED  # found where segments were merged, or papers compared with what they were
-    from papersearch.glossary import shipped_in
-    from papersearch.glossary.cedict import compile_dictionary
-
-    shipped_in(folder, anew=rebuild)  # compiled now, so that no search has to
-    compile_dictionary(folder, anew=rebuild)
-    return _timed(changes, started)
 
 
 def _carry_out(
@@ -167,16 +162,22 @@ def _carry_out(
     roots: Sequence[str],
     terms: Terms,
     progress: Progress | None,
-) -> Changes:
+    *,
+    anew: bool,
+) -> None:
+    from papersearch.glossary import shipped_in
+    from papersearch.glossary.cedict import compile_dictionary
+
     if not plan.columns.ids:
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
         raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
     _analyse(plan.work, writer, terms, progress or (lambda done, total: None))
     for paper_id in plan.changes.removed:
         writer.remove(paper_id)
+    shipped_in(writer.folder, anew=anew)  # compiled now, so that no search has to
+    compile_dictionary(writer.folder, anew=anew)  # before the switch: no search would notice that it is missing
     if plan.changes.any or base is None or _differs(base, plan):
         writer.commit({**plan.meta, "origin": _origin(writer.folder)}, plan.columns)
-    return plan.changes
 
 
 def _analyse(work: Sequence[Paper], writer: IndexWriter, terms: Terms, progress: Progress) -> None:
