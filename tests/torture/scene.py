@@ -34,6 +34,16 @@ QUERIES = (
     "tranformer",
 )
 
+
+class CcCedict:
+    """A general dictionary of one word, as the package gives it."""
+
+    WORD = "蜂鸟"
+
+    def get_entries(self) -> list[dict[str, Any]]:
+        return [{"simplified": self.WORD, "pinyin": "feng1 niao3", "definitions": ["transformer"]}]
+
+
 Answers = dict[str, list[tuple[str, str, str, str]]]
 """Query → (id, title, snippet, stage) of each hit, in order."""
 
@@ -83,12 +93,12 @@ def answers(index: Index, queries: Sequence[str] = QUERIES) -> Answers:
 
 
 @cache
-def right(state: int) -> Answers:
+def right(state: int, queries: Sequence[str] = QUERIES) -> Answers:
     """What an index built from nothing answers."""
     folder = _temporary_folder()
     put(folder / "corpus", state)
     with open_index(folder / "corpus", folder / "index") as index:
-        return answers(index)
+        return answers(index, queries)
 
 
 def built(place: Path, state: int = 0) -> tuple[Path, Path]:

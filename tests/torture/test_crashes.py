@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -21,6 +23,8 @@ from torture.faults import KILLED, KINDS, Fault, lose_power, steps_of, struck, u
 from torture.scene import answers, built, debris, put, right
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 Count = Callable[[str, str, int], None]
 
@@ -173,3 +177,111 @@ def lose_power_at_random(place: Path, build: str, kind: str, seeds: range, tally
         assert verify(folder) == []
     tally("power", "power failures", len(seeds))
     tally("power", "that damaged something", failures)
+
+
+@pytest.mark.parametrize("build", ["first", "rebuild"])
+def test_a_dictionary_survives_as_the_index_does(place: Path, dictionary: str, build: str, tally: Count) -> None:
+    crash_with_dictionary(place, dictionary, build, 4, tally)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_dictionary_survives_any_crash(place: Path, dictionary: str, build: str, tally: Count) -> None:
+    crash_with_dictionary(place, dictionary, build, 1, tally)
+
+
+def crash_with_dictionary(place: Path, word: str, build: str, every: int, tally: Count) -> None:
+    """Kills and power failures at file operations of builds in whose index folder a dictionary is compiled, which no
+    table names: whenever the index answers, it answers with its dictionary."""
+    corpus, folder, work, _ = start(place / "start", build)
+    folder.mkdir(exist_ok=True)
+    shutil.copytree(folder, place / "probe")
+    steps = steps_of(folder, work, place / "log")
+    dictionary = [number for number, step in enumerate(steps) if "dictionary.bin" in step]
+    assert build == "update" or {"write", "fsync", "replace"} <= {steps[number].split()[0] for number in dictionary}
+    queries = ("same words", word)
+    right_now = right(1, queries)
+    assert right_now[word]
+    near = {number + after for number in dictionary for after in (0, 1)}
+    struck_at = sorted({*range(0, len(steps), every), *near} & set(range(len(steps))))
+    for number, at in enumerate(struck_at):
+        kind = (*KINDS, None)[number % (len(KINDS) + 1)]
+        shutil.rmtree(folder)
+        shutil.copytree(place / "probe", folder)
+        assert struck(folder, Fault(at), work, place / "report") == KILLED
+        if kind is not None:
+            lose_power(unsynced(place / "report"), kind, random.Random(at))
+        with open_index(corpus, folder) as index:
+            assert answers(index, queries) == right_now, (kind, steps[at])
+            assert len(index.notices) <= 1
+        assert verify(folder) == []
+    tally("power", "crashes with a dictionary", len(struck_at))
+
+
+@needs_proc
+def test_kill_9_while_several_processes_build(place: Path, tally: Count) -> None:
+    kill_parallel(place, 1, tally)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_kill_9_at_many_more_moments_while_several_processes_build(place: Path, rounds: int, tally: Count) -> None:
+    kill_parallel(place, 9 * rounds, tally)
+
+
+def kill_parallel(place: Path, wanted: int, tally: Count) -> None:
+    """The process that leads a build is killed: those that help it end by themselves, and nothing of theirs is kept."""
+    corpus, folder = built(place)
+    rng = random.Random(4)
+    kills = tries = last = 0
+    longest_s = 1.0
+    while kills < wanted:
+        tries += 1
+        assert tries < 5 * wanted, "most builds were over before they were killed"
+        before, last = last, rng.randrange(1, 6)
+        put(corpus, last)
+        started = time.monotonic()
+        pid = os.fork()
+        if not pid:
+            os.setsid()  # so that its helpers are found again
+            try:
+                with mock.patch("papersearch.index.workers.workers_for", lambda papers: 2):
+                    build_index(corpus, folder, rebuild=True)
+            finally:
+                os._exit(0)
+        time.sleep(longest_s * (kills + rng.random()) / wanted)
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            longest_s *= 0.8
+        else:
+            os.kill(pid, signal.SIGKILL)
+            kills += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+            longest_s = max(longest_s, 1.2 * (time.monotonic() - started))
+        wait_until_gone(pid)
+        assert answered_as_it_is(folder, corpus) in (right(before), right(last))
+        with open_index(corpus, folder) as index:
+            assert answers(index) == right(last)
+            assert not index.notices
+        build_index(corpus, folder, rebuild=True)
+        assert not debris(folder) and verify(folder) == []
+    tally("kill", "kills of builds by several processes", kills)
+
+
+def wait_until_gone(group: int) -> None:
+    """Until no process of the group lives; they have half a minute. Where nobody buries them their entries stay."""
+    deadline = time.monotonic() + 30
+    while living := _living(group):
+        if time.monotonic() > deadline:
+            os.killpg(group, signal.SIGKILL)
+            raise AssertionError(f"helpers of a build that was killed are still there: {living}")
+        time.sleep(0.02)
+
+
+def _living(group: int) -> list[int]:
+    """Ids of the group's processes that are no zombies."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            state, _, its_group = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(int(name))
+    return found
