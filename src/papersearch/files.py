@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from papersearch.errors import CorpusError
 from papersearch.record import Record
@@ -22,6 +23,9 @@ LONGEST_SHOWN = 200
 """Characters of a path that an error message shows."""
 RACY_NS = 50_000_000
 """A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
+READ_AGAIN = 4
+READ_AGAIN_AFTER_S = 0.01
+"""How often, and how long after, a file is read again that was written while it was read."""
 
 
 class Notice(Record):
@@ -80,12 +84,26 @@ def find_notes(root: Path) -> tuple[list[str], list[Notice]]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a regular file. Raises OSError; never blocks on a FIFO put in the file's place."""
+    """The bytes of a regular file. Raises OSError; never blocks on a FIFO put in the file's place.
+
+    A file that is written meanwhile is read again, so that nothing is half old and half new. Of one that does not come
+    to rest it is what was read last: its times tell the next look to read it again.
+    """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
             raise OSError(0, "not a regular file")
-        return file.read()
+        data = file.read()
+        for _ in range(READ_AGAIN):
+            after = os.fstat(descriptor)
+            if (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
+                break
+            time.sleep(READ_AGAIN_AFTER_S)
+            before = os.fstat(descriptor)
+            file.seek(0)
+            data = file.read()
+        return data
 
 
 def decode(data: bytes) -> tuple[str, str | None]:

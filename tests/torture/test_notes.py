@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import random
 import socket
@@ -130,6 +131,87 @@ def test_a_large_note_of_any_shape_is_indexed(place: Path, name: str, tally: Cou
     with open_index(corpus, place / "index", refresh=False) as index:
         assert "Good" in [hit.paper.title for hit in index.search("zebras", limit=None)]
     tally("notes", "large notes", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one word", "one line", "chinese", "an open fence"])
+def test_notes_of_10_mb(place: Path, name: str, rounds: int, tally: Count) -> None:
+    """Read, and indexed too where the loops are longer: as many words take a minute."""
+    text = f"{GOOD}\n### Large[ICML'21]\n{SHAPES[name](10_000_000)}"
+    corpus = write_notes(place / "corpus", {"large.md": text})
+    only_read = name != "one word" and rounds == 1
+    assert len(build_index(corpus, place / "index", dry_run=only_read).added) >= 2
+    if not only_read:
+        with open_index(corpus, place / "index", refresh=False) as index:
+            assert "Good" in [hit.paper.title for hit in index.search("zebras", limit=None)]
+    tally("notes", "notes of 10 MB", 1)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_papers_in_one_file(place: Path, rounds: int, tally: Count) -> None:
+    """Read and told apart; indexed too where the loops are longer."""
+    count = 100_000
+    papers = (f"### Paper {n} of very many[ICML'2{n % 5}]\n- note w{n}\n" for n in range(count))
+    corpus = write_notes(place / "corpus", {"all.md": "## Kind\n" + "".join(papers)})
+    added = build_index(corpus, place / "index", dry_run=rounds == 1).added
+    assert len(added) == len(set(added)) == count
+    if rounds > 1:
+        with open_index(corpus, place / "index", refresh=False) as index:
+            assert [hit.paper.title for hit in index.search("w77777")] == ["Paper 77777 of very many"]
+    tally("notes", "papers in one file", count)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "rewritten": lambda path: path.write_text(CHANGED),
+    "longer": lambda path: path.write_text(path.read_text() + CHANGED),
+    "shorter": lambda path: os.truncate(path, len(CHANGING) // 3),
+    "replaced": lambda path: os.replace(write_notes(path.parents[1], {"new": CHANGED}) / "new", path),
+    "removed": lambda path: path.unlink(),
+}
+FILLER = "<!-- " + "x" * 30_000 + " -->\n"
+CHANGING = f"### First[ICML'20]\n- before zebras\n\n{FILLER}\n### Last[ICML'20]\n- before zebras\n"
+CHANGED = CHANGING.replace("before", "after")
+
+
+@pytest.mark.parametrize("times", [1, 1000], ids=["once", "again and again"])
+@pytest.mark.parametrize("how", CHANGES)
+@pytest.mark.parametrize("build", ["first", "update"])
+def test_a_note_that_changes_while_it_is_read(
+    place: Path, monkeypatch: pytest.MonkeyPatch, build: str, how: str, times: int, tally: Count
+) -> None:
+    """It is read as it was or as it is now, not half and half, unless it never stops; the next look has it right."""
+    corpus = write_notes(place / "corpus", {"good.md": GOOD, "changing.md": CHANGING.replace("before", "at first")})
+    if build == "update":
+        build_index(corpus, place / "index")
+    path = corpus / "changing.md"
+    path.write_text(CHANGING)
+    os.utime(path, (1, 1))
+    left = [times]
+
+    class Reading(io.FileIO):
+        """A file that somebody changes when half of it has been read."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            begun = super().read(len(CHANGING) // 2) or b""
+            if left[0] and path.exists() and os.path.samestat(os.fstat(self.fileno()), os.stat(path)):
+                left[0] -= 1
+                CHANGES[how](path)
+            return begun + self.readall()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("papersearch.files.open", lambda descriptor, mode: Reading(descriptor, mode), raising=False)
+        with open_index(corpus, place / "index") as index:
+            found = {hit.paper.title: hit.snippet for hit in index.search("zebras", limit=None)}
+    assert left[0] < times
+    assert "Good" in found
+    if times == 1 and how in ("rewritten", "replaced"):
+        assert len({snippet.split()[0] for title, snippet in found.items() if title != "Good"}) == 1, found
+    with open_index(corpus, place / "index") as index:
+        found = {hit.paper.title: hit.snippet for hit in index.search("zebras", limit=None)}
+    write_notes(place / "copy", {"good.md": GOOD, **({"changing.md": path.read_bytes()} if path.exists() else {})})
+    with open_index(place / "copy", place / "other") as index:
+        assert found == {hit.paper.title: hit.snippet for hit in index.search("zebras", limit=None)}
+    tally("notes", "files changed while they are read", 1)
 
 
 def test_bytes_that_are_no_text_are_replaced() -> None:

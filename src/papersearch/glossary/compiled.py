@@ -109,6 +109,7 @@ class CompiledGlossary:
     def __init__(self, path: str) -> None:
         """Raises IndexDamagedError (a damaged file), OSError (none)."""
         file = FlatFile(path)
+        file.check()  # no table vouches for it
         self.path = path
         self.signature = bytes(file.section("signature", "B")).decode("utf-8", "replace")
         self._keys, self._key_at = file.section("keys", "B"), file.section("keys.at")

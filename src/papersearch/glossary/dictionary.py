@@ -51,7 +51,7 @@ class Dictionary:
 
     def meanings(self, word: str) -> list[str]:
         """The meanings of a word; none if it is not there. Raises IndexDamagedError where a byte was changed: no
-        table vouches for this file, so all of it is verified at the first look-up, and whenever it has changed since."""
+        table vouches for this file, so all of it is verified at the first look-up, and again after a change."""
         if not SHORTEST_WORD <= len(word) <= LONGEST_WORD:
             return []
         if self._is_checked:
