@@ -226,7 +226,7 @@ def test_kill_9_while_several_processes_build(place: Path, tally: Count) -> None
 @needs_proc
 @pytest.mark.slow
 def test_kill_9_at_many_more_moments_while_several_processes_build(place: Path, rounds: int, tally: Count) -> None:
-    kill_parallel(place, 9 * rounds, tally)
+    kill_parallel(place, 6 * rounds, tally)
 
 
 def kill_parallel(place: Path, wanted: int, tally: Count) -> None:

@@ -124,17 +124,17 @@ def test_reading_takes_linear_time(name: str, tally: Count) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_large_note_of_any_shape_is_indexed(place: Path, name: str, tally: Count) -> None:
-    corpus = write_notes(place / "corpus", {"large.md": SHAPES[name](250_000), "good.md": GOOD})
+    corpus = write_notes(place / "corpus", {"large.md": SHAPES[name](100_000), "good.md": GOOD})
     started = time.process_time()
     build_index(corpus, place / "index")
-    assert time.process_time() - started < 15
+    assert time.process_time() - started < 10
     with open_index(corpus, place / "index", refresh=False) as index:
         assert "Good" in [hit.paper.title for hit in index.search("zebras", limit=None)]
     tally("notes", "large notes", 1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["one word", "one line", "chinese", "an open fence"])
+@pytest.mark.parametrize("name", ["one word", "one line", "chinese"])
 def test_notes_of_10_mb(place: Path, name: str, rounds: int, tally: Count) -> None:
     """Read, and indexed too where the loops are longer: as many words take a minute."""
     text = f"{GOOD}\n### Large[ICML'21]\n{SHAPES[name](10_000_000)}"

@@ -170,7 +170,7 @@ def test_any_query(index: Index, queries: st.SearchStrategy[str], tally: Count) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("queries", "count"), [(clauses, 3000), (raw, 7000)], ids=["grammar", "text"])
+@pytest.mark.parametrize(("queries", "count"), [(clauses, 2000), (raw, 8000)], ids=["grammar", "text"])
 def test_many_more_queries(
     index: Index, queries: st.SearchStrategy[str], count: int, rounds: int, tally: Count
 ) -> None:
