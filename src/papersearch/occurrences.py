@@ -188,7 +188,7 @@ def width(form: Form) -> int:
 
 def pairs_with(grams: FieldReader, char: str) -> list[tuple[str, int]]:
     """(pair, offset of the character in it) for all pairs of characters that have it."""
-    return [(term, i) for term in grams.terms() if char in term for i, c in enumerate(term) if c == char]
+    return [(term, i) for term in grams.terms_with(char) for i, c in enumerate(term) if c == char]
 
 
 def shown_terms(form: Form) -> list[str]:

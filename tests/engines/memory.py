@@ -53,6 +53,9 @@ class MemoryField:
     def raw_terms(self, prefix: str = "") -> Iterator[list[bytes]]:
         yield [term.encode("utf-8", "surrogatepass") for term in self.terms(prefix)]
 
+    def terms_with(self, text: str) -> list[str]:
+        return [term for term in self._terms if text in term]
+
     def live_terms(self, prefix: str = "") -> set[str]:
         return set(self.terms(prefix))
 

@@ -176,6 +176,12 @@ class FieldReader:
             for start in range(numbers.start, numbers.stop, _TERMS_AT_A_TIME):
                 yield field.terms(range(start, min(numbers.stop, start + _TERMS_AT_A_TIME)))
 
+    def terms_with(self, text: str) -> list[str]:
+        """Terms that `text` is a part of, each once, by their UTF-8 bytes; some may have no live document left."""
+        part = encode(text)
+        runs = [field.texts_with(part) for _, _, field in self.parts]
+        return runs[0] if len(runs) == 1 else sorted(set().union(*runs))
+
     def live_terms(self, prefix: str = "") -> set[str]:
         """Terms that start with `prefix` and that a live document has."""
         start = encode(prefix)

@@ -13,7 +13,7 @@ from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from papersearch.errors import IndexDamagedError
@@ -86,8 +86,8 @@ class SegmentField:
 
     __slots__ = (
         "_counts", "_highs", "_numbers", "_probes", "_weights", "block_start", "codes", "docs", "documents",
-        "first_row", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional", "shape_high",
-        "shape_start", "shape_weights", "term_bytes", "term_count", "term_start",
+        "first_row", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional",
+        "shape_high", "shape_start", "shape_weights", "term_bytes", "term_count", "term_start",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
@@ -307,10 +307,28 @@ class SegmentField:
         data = bytes(self.term_bytes[base : starts[-1]])
         return [data[start - base : end - base] for start, end in pairwise(starts)]
 
+    def texts_with(self, part: bytes) -> list[str]:
+        """The terms that have some bytes, in order, as text."""
+        return self._decoded(self._terms_with(part))
+
+    def _terms_with(self, part: bytes) -> Iterator[bytes]:
+        data, starts = bytes(self.term_bytes), self.term_start
+        at = data.find(part)
+        while at >= 0:
+            number = bisect_right(starts, at) - 1
+            end = starts[number + 1]
+            if at + len(part) <= end:
+                yield data[starts[number] : end]
+                at = end - 1
+            at = data.find(part, at + 1)
+
     def texts(self, numbers: range) -> list[str]:
         """The terms of a range of numbers as text."""
+        return self._decoded(self.terms(numbers))
+
+    def _decoded(self, terms: Iterable[bytes]) -> list[str]:
         try:
-            return [term.decode("utf-8", "surrogatepass") for term in self.terms(numbers)]
+            return [term.decode("utf-8", "surrogatepass") for term in terms]
         except UnicodeDecodeError:
             raise damaged(self.path, "a term that is not UTF-8") from None
 
