@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Stored, boosts, runs
+from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Several, Stored, boosts, runs
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, pairs_with, width
@@ -41,6 +41,8 @@ STEPS = 255
 """Steps in which bounds count."""
 MOST = K1 + 1.0
 """What saturation() stays below."""
+MANY = 16
+"""Forms of a group from which on their postings are read at once."""
 PARTS_AT_ONCE = 64
 """Parts of a phrase that are looked for at once."""
 SLACK = 1e-9
@@ -303,8 +305,23 @@ class ArrayColumns:
         found = self._memory.get(("character", char))
         if found is None:
             pairs = pairs_with(self._snapshot.field(GRAMS), char)
-            found = _at(_united([_keys(self._stored(GRAMS, pair)) + at for pair, at in pairs]))
+            docs, positions, numbers = self._rows[GRAMS].read_several([pair for pair, _ in pairs]).places()
+            offsets = np.array([offset for _, offset in pairs], np.int64)
+            found = _at(_ascending((docs << DOC_SHIFT) + positions + offsets[numbers]))
             self._memory.put(("character", char), found, found.nbytes)
+        return found  # type: ignore[no-any-return]
+
+    def _several(self, forms: tuple[Form, ...]) -> Several | None:
+        """The postings of many words, each a form of its own; None if the forms are something else."""
+        if len(forms) < MANY or not all(len(form.parts) == 1 and form.parts[0][0] == TEXT for form in forms):
+            return None
+        terms = tuple([form.parts[0][1][0] for form in forms if len(form.parts[0][1]) == 1])
+        if len(terms) < len(forms):
+            return None
+        found = self._memory.get(("several", terms))
+        if found is None:
+            found = self._rows[TEXT].read_several(terms)
+            self._memory.put(("several", terms), found, found.nbytes + 64 * len(terms))
         return found  # type: ignore[no-any-return]
 
     def _places_of(self, key: str, term: str) -> Where | Stored:
@@ -414,10 +431,23 @@ class ArrayColumns:
         key = tuple([form.parts for form in forms]), zone
         found = self._memory.get(key)
         if found is None:
-            column = self.summed([column for form in forms for column in self._frequencies(form, zone)])
+            several = None if zone else self._several(forms)
+            if several is not None:
+                column = self._summed_up(several)
+            else:
+                column = self.summed([column for form in forms for column in self._frequencies(form, zone)])
             found = Column(column.docs, dampened(column.values, self._dampening[column.docs]))  # type: ignore[arg-type]
             self._memory.put(key, found, found.docs.nbytes + found.values.nbytes)
         return found  # type: ignore[no-any-return]
+
+    def _summed_up(self, several: Several) -> Column:
+        """As summed(), of the weights of several terms."""
+        stored = several.stored
+        bits = np.zeros(self._size, bool)
+        bits[stored.docs] = True
+        docs = np.flatnonzero(bits)
+        sums = np.bincount(stored.docs, stored.field.weights(stored.shapes), self._size)  # one after the other
+        return Column(docs, sums[docs])
 
     def constant(self, docs: Mask, value: float) -> Column:
         numbers = np.flatnonzero(docs.bits)
@@ -494,8 +524,12 @@ class ArrayColumns:
     # ---- places
 
     def places(self, forms: tuple[Form, ...], docs: Mask) -> ArrayPlaces:
-        where = [(number, self._where(form)) for number, form in enumerate(forms)]
         widths = np.array([width(form) for form in forms], np.int64)
+        several = self._several(forms)
+        if several is not None:
+            held, positions, numbers = several.places(np.flatnonzero(docs.bits[several.stored.docs]))
+            return ArrayPlaces(held, positions, numbers, widths)
+        where = [(number, self._where(form)) for number, form in enumerate(forms)]
         return ArrayPlaces(*_gathered(where, np.flatnonzero(docs.bits)), widths)
 
     # ---- the best documents for a bag of words
@@ -617,13 +651,6 @@ def _joined(arrays: Sequence[Array]) -> Array:
     return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
-def _united(keys: list[Array]) -> Array:
-    """All of them once, ascending; each of the arrays ascends."""
-    if len(keys) == 1:
-        return _ascending(keys[0], in_order=True)
-    return _ascending(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
-
-
 def _held(numbers: Array, others: Array) -> Array:
     """Which of the numbers are among others, which ascend."""
     if not len(others):
@@ -632,10 +659,9 @@ def _held(numbers: Array, others: Array) -> Array:
     return held
 
 
-def _ascending(numbers: Array, *, in_order: bool = False) -> Array:
+def _ascending(numbers: Array) -> Array:
     """The numbers in order, each once."""
-    if not in_order:
-        numbers = np.sort(numbers)
+    numbers = np.sort(numbers)
     return numbers[_new(numbers)]
 
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
-from papersearch.index.segment import LOW_BITS, ODD, encode
+from papersearch.index.segment import BLOCK_BITS, LOW_BITS, ODD, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from papersearch.errors import IndexDamagedError
     from papersearch.index.reader import FieldReader
     from papersearch.index.segment import SegmentField
@@ -70,6 +72,32 @@ class Stored:
         return self.field.positions(self.shapes[at], self.begin[at])
 
 
+class Several:
+    """Postings of several terms, one after the other.
+
+    Attributes:
+        stored: all of them; its documents ascend within a term only.
+        numbers: the number of the term of each posting.
+    """
+
+    __slots__ = ("numbers", "stored")
+
+    def __init__(self, stored: Stored, numbers: Array) -> None:
+        self.stored, self.numbers = stored, numbers
+
+    @property
+    def nbytes(self) -> int:
+        return self.stored.nbytes + int(self.numbers.nbytes)
+
+    def places(self, held: Array | None = None) -> tuple[Array, Array, Array]:
+        """(document, position, number of the term) of the chosen postings or of all."""
+        docs, shapes, begin, numbers = self.stored.docs, self.stored.shapes, self.stored.begin, self.numbers
+        if held is not None:
+            docs, shapes, begin, numbers = docs[held], shapes[held], begin[held], numbers[held]
+        counts, positions = self.stored.field.positions(shapes, begin)
+        return docs.repeat(counts), positions, numbers.repeat(counts)
+
+
 class _Part:
     """What one segment has of a field. A row's shape is numbered by its code; those that the odd rows have of their
     own follow from ODD on. Of these tables, the shapes are few and the odd rows rare."""
@@ -110,9 +138,7 @@ class _Part:
         if number < 0:
             return None
         rows = field.rows(number)
-        docs = self._docs[rows.start : rows.stop].astype(np.int64)
-        if docs.max() >= field.documents:
-            raise self.damage("a posting of a document that does not exist")
+        docs = self._documents(self._docs[rows.start : rows.stop])
         if self._codes is None:
             shapes = np.zeros(len(rows), np.int64)
         else:
@@ -121,9 +147,7 @@ class _Part:
             low, high = self._odd_rows.searchsorted((rows.start, rows.stop))
             if low < high:
                 shapes[self._odd_rows[low:high] - rows.start] = np.arange(ODD + low, ODD + high)
-        counts = self.counts.take(shapes, mode="clip")
-        if not counts.all() or shapes.max() >= len(self.counts):
-            raise self.damage("a posting of a shape that does not exist")
+        counts = self._counted(shapes)
         begin = np.cumsum(counts)
         if field.first_position(rows.start) + begin[-1] > len(self.lows):
             raise self.damage("positions out of bounds")
@@ -133,6 +157,51 @@ class _Part:
             docs, shapes, begin = docs[live], shapes[live], begin[live]
         docs += self._base
         return docs, shapes, begin
+
+    def read_several(self, texts: Sequence[bytes]) -> tuple[Array, Array, Array, Array] | None:
+        """As read(), of several terms: with the number of the term of each posting."""
+        field = self._field
+        found = [(i, field.rows(number)) for i, text in enumerate(texts) if (number := field.find(text)) >= 0]
+        if not found:
+            return None
+        numbers = np.array([i for i, _ in found])
+        first = np.array([rows.start for _, rows in found])
+        # Where the positions of a row begin is known of the first row of its block.
+        blocks = first >> BLOCK_BITS
+        begin_rows = blocks << BLOCK_BITS
+        sizes = np.array([rows.stop for _, rows in found]) - begin_rows
+        rows = runs(begin_rows, sizes)
+        shapes = np.zeros(len(rows), np.int64) if self._codes is None else self._codes[rows].astype(np.int64)
+        if len(self._odd_rows):
+            odd = self._odd_rows.searchsorted(rows)
+            is_odd = self._odd_rows.take(odd, mode="clip") == rows
+            shapes[is_odd] = ODD + odd[is_odd]
+        counts = self._counted(shapes)
+        begin = counts.cumsum() - counts
+        begin += (np.asarray(field.block_start)[blocks].astype(np.int64) - begin[sizes.cumsum() - sizes]).repeat(sizes)
+        if (begin + counts).max() > len(self.lows):
+            raise self.damage("positions out of bounds")
+        own = rows >= first.repeat(sizes)
+        docs = self._documents(self._docs[rows[own]])
+        if self._live is not None:
+            live = self._live[docs]
+            own[own] = live
+            docs = docs[live]
+        docs += self._base
+        return docs, shapes[own], begin[own], numbers.repeat(sizes)[own]
+
+    def _documents(self, docs: Array) -> Array:
+        """Documents of postings, checked."""
+        if docs.max() >= self._field.documents:
+            raise self.damage("a posting of a document that does not exist")
+        return docs.astype(np.int64)
+
+    def _counted(self, shapes: Array) -> Array:
+        """How many positions postings of some shapes have."""
+        counts: Array = self.counts.take(shapes, mode="clip")
+        if not counts.all() or shapes.max() >= len(self.counts):
+            raise self.damage("a posting of a shape that does not exist")
+        return counts
 
 
 class FieldRows:
@@ -165,6 +234,17 @@ class FieldRows:
         if not found:
             return Stored(self, _NONE, _NONE, _NONE)
         return Stored(self, *(found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))))
+
+    def read_several(self, terms: Sequence[str]) -> Several:
+        """The postings of several terms, those of a document in the order of the terms."""
+        texts = [encode(term) for term in terms]
+        found = []
+        for part, first_shape, first_low in self._parts:
+            if (read := part.read_several(texts)) is not None:
+                docs, shapes, begin, numbers = read
+                found.append((docs, shapes + first_shape, begin + first_low, numbers))
+        docs, shapes, begin, numbers = map(np.concatenate, zip(*found, strict=True)) if found else (_NONE,) * 4
+        return Several(Stored(self, docs, shapes, begin), numbers)
 
     def weights(self, shapes: Array) -> Array:
         """Sums of the boosts that terms were indexed with."""
