@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +21,10 @@ from engines import documents
 from engines.memory import MemorySnapshot
 from papersearch import open_index
 from papersearch.columns import DictColumns
-from papersearch.fields import FACETS, TEXT
+from papersearch.errors import IndexDamagedError
+from papersearch.fields import FACETS, FIELDS, GRAMS, TEXT
 from papersearch.index.reader import Snapshot, open_snapshot
+from papersearch.index.segment import LOW_BITS
 from papersearch.index.writer import Document, IndexWriter
 from papersearch.paper import Paper, Section
 from papersearch.query import SORTS, Exact, Years, parse_query
@@ -30,6 +33,7 @@ from papersearch.search import ARRAY_DOCUMENTS, Answer, IndexSearcher, Request
 from papersearch.spelling import MAX_CORRECTIONS, SHORTEST_CORRECTED, Speller, edit_distance
 
 arrays = pytest.importorskip("papersearch.arrays.columns", exc_type=ImportError)
+stored = pytest.importorskip("papersearch.arrays.stored", exc_type=ImportError)
 ArrayWords = pytest.importorskip("papersearch.arrays.words", exc_type=ImportError).ArrayWords
 
 ENGLISH = ["zebra", "zebras", "yak", "gnu", "graph", "graphs", "neural", "network", "networks", "attention", "pooling", "max", "maxpooling", "light", "seq", "lightseq", "LightSeq2", "YOLOv7", "end-to-end", "training", "pre-training", "pretraining", "transformer", "the", "of", "for", "2", "x_i", "quantization", "detection", "detector"]  # fmt: skip
@@ -165,6 +169,56 @@ def test_answers_over_any_small_corpus_are_the_same(seed: int) -> None:
     with TemporaryDirectory() as folder:
         made = documents(papers(rng.randrange(1, 9), seed))
         assert_alike(written(made, Path(folder)), [request(rng) for _ in range(12)])
+
+
+def test_postings_of_several_terms_are_those_of_each(tmp_path: Path) -> None:
+    snapshot = in_pieces(papers(400, 3), tmp_path)
+    for name in (TEXT, GRAMS):
+        reader = snapshot.field(name)
+        rows = stored.FieldRows(reader)
+        terms = [*reader.terms(), "nowhere"]
+        random.Random(4).shuffle(terms)
+        several = rows.read_several(terms)
+        assert len(several.numbers) > 10_000 or name == GRAMS
+        for number, term in enumerate(terms):
+            own, alone = several.numbers == number, rows.read(term)
+            for attribute in ("docs", "shapes", "begin"):
+                assert (getattr(several.stored, attribute)[own] == getattr(alone, attribute)).all(), term
+        assert not len(rows.read_several([]).numbers)
+
+
+DAMAGED: dict[str, Callable[[Any], object]] = {
+    "lows": lambda field: field.lows[: len(field.lows) // 2],
+    "codes": lambda field: memoryview(bytes([254]) * len(field.codes)),
+    "docs": lambda field: memoryview(array("I", [field.documents]) * len(field.docs)),
+    "shape_start": lambda field: field.shape_start[:-1],
+    "shape_high": lambda field: memoryview(array("Q", [1 << 40]) * len(field.shape_high)),
+}
+
+
+@pytest.mark.parametrize("section", DAMAGED)
+def test_damaged_postings_are_reported_and_not_read(tmp_path: Path, section: str) -> None:
+    reader = written(documents(papers(300, 3)), tmp_path).field(TEXT)
+    (_, _, field), terms = reader.parts[0], list(reader.terms())
+    setattr(field, section, DAMAGED[section](field))
+    with pytest.raises(IndexDamagedError):
+        stored.FieldRows(reader).read_several(terms)
+    with pytest.raises(IndexDamagedError):
+        rows = stored.FieldRows(reader)
+        for term in terms:
+            rows.read(term)
+
+
+def test_terms_with_a_character(tmp_path: Path) -> None:
+    grams = in_pieces(papers(400, 3), tmp_path).field(GRAMS)
+    assert grams.terms_with("网") == [term for term in grams.terms() if "网" in term] != []
+    assert not grams.terms_with("龘")
+
+
+def test_zones_begin_where_high_bits_of_positions_change() -> None:
+    """The shape of a posting says in which zones its positions lie."""
+    bounds = {bound for field in FIELDS.values() if field.zone[1] for bound in field.zone}
+    assert len(bounds) > 4 and not [bound for bound in bounds if bound % (1 << LOW_BITS)]
 
 
 def test_an_empty_index_is_searched_alike(tmp_path: Path) -> None:
