@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import papersearch
 from papersearch import Index, open_index
 from papersearch.cli import DEBUG_VARIABLE, FORMATS, program
-from papersearch.digest import papers_of, parse_note
+from papersearch.digest import parse_note, read_together
 from papersearch.fields import FACETS, FIELDS
 from papersearch.glossary.terms import parse_terms
 from papersearch.query import SORTS, parse_query
@@ -200,7 +200,8 @@ def test_terms_example_is_read_as_described() -> None:
 def test_digest_example_is_read_as_described() -> None:
     (example,) = blocks("README.md", "markdown")
     notes = [parse_note("digest.md", example), parse_note("rec/deepfm.md", "# long note\n")]
-    papers, notices = papers_of(notes)
+    found = read_together(notes)
+    papers, notices = [row.paper for note in notes for row in found.rows[note.path] if row.paper], found.notices
     (paper,) = papers
     assert not notices
     assert paper.title.startswith("DeepFM: A Factorization") and paper.aliases == ("DeepFM",)

@@ -625,15 +625,6 @@ def _row(sketch: _Sketch, attached: Sequence[Note], known: Mapping[str, Containe
     return Row(key, line, paper)
 
 
-def papers_of(notes: Sequence[Note], *, whole_folder: bool = True) -> tuple[list[Paper], list[Notice]]:
-    """Papers of all notes of a corpus, companions attached, ids given. Notices name the broken links.
-
-    `whole_folder`: whether a link to the wrong folder may be mended by a unique file name.
-    """
-    found = read_together(notes, Resolver((note.path for note in notes), whole_folder=whole_folder))
-    return _with_ids(row.paper for note in notes for row in found.rows[note.path] if row.paper), found.notices
-
-
 def base_id(paper: Paper) -> str:
     """The id of a paper that no earlier one has the heading of."""
     key = identity(paper.title, paper.venue, paper.year)

@@ -42,7 +42,8 @@ def fuzz_notes(data: bytes) -> None:
     """One file of notes, in parts and together with a companion; every paper can be stored and read again."""
     text, _ = files.decode(data)
     note, companion = digest.parse_note("a.md", text), digest.parse_note("b.md", "about yaks\n")
-    for paper in digest.papers_of([note, companion])[0]:
+    rows = digest.read_together([note, companion]).rows
+    for paper in [row.paper for path in ("a.md", "b.md") for row in rows[path] if row.paper]:
         assert 1 <= paper.line <= paper.end_line
         digest.Paper.from_stored(paper.stored(), paper.path, paper.line, paper.end_line)
 
