@@ -33,8 +33,10 @@ from papersearch.search import ARRAY_DOCUMENTS, Answer, IndexSearcher, Request
 from papersearch.spelling import MAX_CORRECTIONS, SHORTEST_CORRECTED, Speller, edit_distance
 
 arrays = pytest.importorskip("papersearch.arrays.columns", exc_type=ImportError)
+ranking = pytest.importorskip("papersearch.arrays.ranking", exc_type=ImportError)
 stored = pytest.importorskip("papersearch.arrays.stored", exc_type=ImportError)
 ArrayWords = pytest.importorskip("papersearch.arrays.words", exc_type=ImportError).ArrayWords
+np = pytest.importorskip("numpy")
 
 ENGLISH = ["zebra", "zebras", "yak", "gnu", "graph", "graphs", "neural", "network", "networks", "attention", "pooling", "max", "maxpooling", "light", "seq", "lightseq", "LightSeq2", "YOLOv7", "end-to-end", "training", "pre-training", "pretraining", "transformer", "the", "of", "for", "2", "x_i", "quantization", "detection", "detector"]  # fmt: skip
 CHINESE = ["检测", "后门攻击", "知识蒸馏", "图神经网络", "推荐系统", "量化", "的", "模型", "大语言模型", "攻", "机器学习", "注意力"]  # fmt: skip
@@ -182,9 +184,38 @@ def test_postings_of_several_terms_are_those_of_each(tmp_path: Path) -> None:
         assert len(several.numbers) > 10_000 or name == GRAMS
         for number, term in enumerate(terms):
             own, alone = several.numbers == number, rows.read(term)
-            for attribute in ("docs", "shapes", "begin"):
-                assert (getattr(several.stored, attribute)[own] == getattr(alone, attribute)).all(), term
+            assert (several.docs[own] == alone.docs).all(), term
+            assert (several.shapes[own] == alone.shapes).all(), term
+            everything = several.places(own)
+            counts, positions = alone.chosen(np.arange(len(alone.docs)))
+            assert (everything[0] == alone.docs.repeat(counts)).all(), term
+            assert (everything[1] == positions).all(), term
         assert not len(rows.read_several([]).numbers)
+
+
+def test_few_of_many_postings_are_read_as_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "SHORT", 0)
+    draw = random.Random(8)
+    snapshot = in_pieces(papers(400, 3), tmp_path)
+    few = 0
+    for name in (TEXT, GRAMS):
+        reader = snapshot.field(name)
+        rows = stored.FieldRows(reader)
+        for term in reader.terms():
+            whole = rows.read(term)
+            size = len(whole.docs)
+            for count in {1, size // 20, size // 3, size} - {0} if size else ():
+                at = np.array(sorted(draw.sample(range(size), count)))
+                few += count << stored.FEW_BITS < size
+                read = rows.read(term)
+                counts, positions = read.chosen(at)
+                assert (read.docs[at] == whole.docs[at]).all()
+                postings = reader.postings(term)
+                assert postings is not None
+                wanted = [list(postings.positions(i)) for i in at.tolist()]
+                assert counts.tolist() == list(map(len, wanted)), term
+                assert positions.tolist() == [position for row in wanted for position in row], term
+    assert few > 100
 
 
 DAMAGED: dict[str, Callable[[Any], object]] = {
@@ -203,10 +234,12 @@ def test_damaged_postings_are_reported_and_not_read(tmp_path: Path, section: str
     setattr(field, section, DAMAGED[section](field))
     with pytest.raises(IndexDamagedError):
         stored.FieldRows(reader).read_several(terms)
-    with pytest.raises(IndexDamagedError):
-        rows = stored.FieldRows(reader)
-        for term in terms:
-            rows.read(term)
+    for count in (1, None):
+        with pytest.raises(IndexDamagedError):
+            rows = stored.FieldRows(reader)
+            for term in terms:
+                read = rows.read(term)
+                read.chosen(np.arange(len(read.docs))[:count])
 
 
 def test_terms_with_a_character(tmp_path: Path) -> None:
@@ -293,10 +326,17 @@ def test_the_best_for_a_bag_of_words_are_those_of_adding_everything_up(
     """Small numbers take the ways that large indexes take: champions, rows of bounds, words out of reach."""
     snapshot = written(bags(900, 3), tmp_path)
     check_bags(snapshot, 60, 4)
-    for name, value in [("COMMON", 12), ("CHAMPIONS", 8), ("FEW", 20), ("CLOSER", 2), ("ROW_SHARE", 90)]:
-        monkeypatch.setattr(arrays, name, value)
+    for name, value in [
+        ("PREPARED", 12),
+        ("CHAMPIONS", 8),
+        ("CLOSER", 2),
+        ("ROW_SHARE", 1 / 90),
+        ("FEW", 3),
+        ("FEW_POSTINGS", 20),
+    ]:
+        monkeypatch.setattr(ranking, name, value)
     check_bags(snapshot, 150, 5)
-    monkeypatch.setattr(arrays, "ROW_SHARE", 1)
+    monkeypatch.setattr(ranking, "ROW_SHARE", 1)
     check_bags(snapshot, 60, 6)
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from papersearch.arrays.ranking import Ranking, Word
+from papersearch.arrays.ranking import best as best_of
 from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Several, Stored, boosts, runs
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, pairs_with, width
-from papersearch.scoring import K1, dampened, dampening, idf
+from papersearch.scoring import dampened, dampening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,36 +29,28 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 192 << 20
 """What is kept for later queries: all that is ever asked of 10,000 papers, the more common words of 100,000."""
-CHAMPIONS = 64
-"""Documents kept apart as those in which a common word counts most."""
-COMMON = 512
-"""Documents from which on a word is common enough for that."""
-FEW = 2048
-"""Postings that are added up at once: finding out which of them cannot matter would take longer."""
-CLOSER = 4
-"""With more candidates than so many for each document wanted, some are looked at to rule out others."""
-ROW_SHARE = 64
-"""A word in more than this part of all documents has its bounds in a row, a number per document of the index."""
-STEPS = 255
-"""Steps in which bounds count."""
-MOST = K1 + 1.0
-"""What saturation() stays below."""
 MANY = 16
 """Forms of a group from which on their postings are read at once."""
 PARTS_AT_ONCE = 64
 """Parts of a phrase that are looked for at once."""
-SLACK = 1e-9
-"""Part of a score that rounding may take from a bound."""
 
 
 class Mask:
     """A set of documents."""
 
-    __slots__ = ("_count", "bits")
+    __slots__ = ("_count", "_numbers", "bits")
 
     def __init__(self, bits: Array) -> None:
         self.bits = bits
         self._count = -1
+        self._numbers: Array | None = None
+
+    @property
+    def numbers(self) -> Array:
+        """The documents, ascending."""
+        if self._numbers is None:
+            self._numbers = np.flatnonzero(self.bits)
+        return self._numbers
 
     def __and__(self, other: Mask) -> Mask:
         return Mask(self.bits & other.bits)
@@ -73,7 +67,7 @@ class Mask:
         return self._count
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.flatnonzero(self.bits).tolist())
+        return iter(self.numbers.tolist())
 
 
 class Column:
@@ -134,20 +128,26 @@ def _gathered(places: Iterable[tuple[int, Where | Stored]], docs: Array) -> tupl
     """(document, position, number) of numbered places in some documents (ascending).
 
     What is stored is decoded at once: there may be many terms with few places each."""
-    stored: dict[FieldRows, list[tuple[Array, ...]]] = {}
+    few: dict[FieldRows, list[tuple[Array, ...]]] = {}
+    decoded: dict[FieldRows, list[tuple[Array, ...]]] = {}
     found: list[tuple[Array, ...]] = []
     for number, where in places:
         at = _in(where, docs)
         if not len(at):
             continue
-        if isinstance(where, Stored):
-            row = np.full(len(at), number), where.docs[at], where.shapes[at], where.begin[at]
-            stored.setdefault(where.field, []).append(row)
-        else:
+        held = where.docs[at]
+        if not isinstance(where, Stored):
             counts, positions = where.chosen(at)
-            found.append((where.docs[at].repeat(counts), positions, np.full(len(positions), number)))
-    for field, rows in stored.items():
-        numbers, held, shapes, begin = map(_joined, zip(*rows, strict=True))
+            found.append((held.repeat(counts), positions, np.full(len(positions), number)))
+        elif (rows := where.rows(at)) is None:
+            decoded.setdefault(where.field, []).append((np.full(len(at), number), held, *where.decoded(at)))
+        else:
+            few.setdefault(where.field, []).append((np.full(len(at), number), held, rows))
+    for field, pieces in few.items():
+        numbers, held, rows = map(_joined, zip(*pieces, strict=True))
+        decoded.setdefault(field, []).append((numbers, held, *field.at(rows)))
+    for field, pieces in decoded.items():
+        numbers, held, shapes, begin = map(_joined, zip(*pieces, strict=True))
         counts, positions = field.positions(shapes, begin)
         found.append((held.repeat(counts), positions, numbers.repeat(counts)))
     if not found:
@@ -165,41 +165,6 @@ def _at(keys: Array) -> Where:
 
 _NOWHERE = Where(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
 _NOTHING = Column(np.zeros(0, np.int64), np.zeros(0))
-
-
-class Impacts:
-    """Postings of a word with what each adds to a score, before the word's idf.
-
-    Attributes:
-        idf: the word's.
-        best: the largest impact.
-        champions: documents, ascending, in which a common word counts most; all documents of another.
-        rest: the largest impact in a document that is no champion.
-        row: bounds of the impacts by document of the index, of a very common word: impact <= bound * MOST / STEPS.
-            In 16 bits, in which those of several words are added up.
-    """
-
-    __slots__ = ("best", "champions", "docs", "idf", "rest", "row", "values")
-
-    def __init__(self, column: Column, documents: int, size: int) -> None:
-        self.docs, self.values = column.docs, column.values
-        self.idf = idf(len(self.docs), documents)
-        self.best = float(self.values.max())
-        self.champions, self.rest = self.docs, 0.0
-        self.row: Array | None = None
-        if len(self.docs) > COMMON:
-            order = np.argpartition(self.values, len(self.docs) - CHAMPIONS)
-            self.champions = self.docs[np.sort(order[-CHAMPIONS:])]
-            self.rest = float(self.values[order[:-CHAMPIONS]].max())
-        if len(self.docs) > max(COMMON, size // ROW_SHARE):
-            row = np.zeros(size, np.uint16)
-            row[self.docs] = np.minimum(np.ceil(self.values * (STEPS / MOST) * (1 + SLACK)), STEPS)
-            self.row = row
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that it adds to the column it was made from."""
-        return int(self.champions.nbytes + (0 if self.row is None else self.row.nbytes))
 
 
 class ArrayPlaces:
@@ -289,6 +254,7 @@ class ArrayColumns:
         self._memory = _Memory()
         self._own = threading.local()
         self._everything = self.some(snapshot.docs())
+        self._ranking: Ranking | None = None
 
     # ---- what is read from the index
 
@@ -442,11 +408,10 @@ class ArrayColumns:
 
     def _summed_up(self, several: Several) -> Column:
         """As summed(), of the weights of several terms."""
-        stored = several.stored
         bits = np.zeros(self._size, bool)
-        bits[stored.docs] = True
+        bits[several.docs] = True
         docs = np.flatnonzero(bits)
-        sums = np.bincount(stored.docs, stored.field.weights(stored.shapes), self._size)  # one after the other
+        sums = np.bincount(several.docs, several.weights(), self._size)  # one after the other
         return Column(docs, sums[docs])
 
     def constant(self, docs: Mask, value: float) -> Column:
@@ -514,8 +479,7 @@ class ArrayColumns:
         return self.some(column.docs[column.values > least])
 
     def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
-        docs, values = _best(column.docs, column.values, limit)
-        return list(zip(docs.tolist(), values.tolist(), strict=True))
+        return best_of(column.docs, column.values, limit)
 
     def at_least(self, column: Column, least: float) -> list[tuple[int, float]]:
         held = column.values >= least
@@ -527,123 +491,38 @@ class ArrayColumns:
         widths = np.array([width(form) for form in forms], np.int64)
         several = self._several(forms)
         if several is not None:
-            held, positions, numbers = several.places(np.flatnonzero(docs.bits[several.stored.docs]))
+            held, positions, numbers = several.places(np.flatnonzero(docs.bits[several.docs]))
             return ArrayPlaces(held, positions, numbers, widths)
         where = [(number, self._where(form)) for number, form in enumerate(forms)]
         return ArrayPlaces(*_gathered(where, np.flatnonzero(docs.bits)), widths)
 
     # ---- the best documents for a bag of words
 
-    def _impacts(self, term: str) -> Impacts | None:
-        found = self._memory.get(("impacts", term))
+    def _word(self, term: str) -> Word | None:
+        found = self._memory.get(("word", term))
         if found is None:
-            column = self.saturated((Form.term(term),), None)
-            if not len(column):
-                return None
-            found = Impacts(column, self._snapshot.doc_count, self._size)
-            self._memory.put(("impacts", term), found, found.nbytes)
+            found = self.ranking.word(self._memory.get((TEXT, term)) or self._rows[TEXT].read(term))
+            if found is not None:
+                self._memory.put(("word", term), found, found.nbytes)
         return found  # type: ignore[no-any-return]
 
-    def bag_top(self, terms: Sequence[str], limit: int, every: bool, admitted: Mask | None) -> list[tuple[int, float]]:
-        """The best documents for words, each of which adds its impact times its idf.
+    @property
+    def ranking(self) -> Ranking:
+        """Bounds of words; when it is first asked for, common words are read."""
+        if self._ranking is None:
+            self._ranking = Ranking(self._snapshot.doc_count, self._dampening)
+            for term in self._rows[TEXT].frequent(self._ranking.common):
+                if (word := self._word(term)) is not None:
+                    word.prepare()
+        return self._ranking
 
-        Exactly those that adding up everything would give: what bounds rule out could not be among them, and what they
-        leave is added up in full, in the order of the words.
-        """
-        found = [self._impacts(term) for term in terms]
+    def bag_top(self, terms: Sequence[str], limit: int, every: bool, admitted: Mask | None) -> list[tuple[int, float]]:
+        """The best documents for words, each of which adds its impact times its idf."""
+        found = [self._word(term) for term in terms]
         words = [word for word in found if word is not None]
         if limit < 1 or not words or (every and len(words) < len(found)):
             return []
-        bits = None if admitted is None else admitted.bits
-        if every and len(words) > 1:
-            docs = self._in_all(words, limit, bits)
-        elif sum(len(word.docs) for word in words) <= FEW:
-            column = self.summed([Column(word.docs, word.values * word.idf) for word in words])
-            return self.top(column if admitted is None else self.kept(column, admitted), limit)
-        else:
-            docs = self._in_any(words, limit, bits)
-        if not len(docs):
-            return []
-        docs, scores = _best(docs, _added(words, docs), limit)
-        return list(zip(docs.tolist(), scores.tolist(), strict=True))
-
-    def _in_any(self, words: list[Impacts], limit: int, bits: Array | None) -> Array:
-        """Documents, ascending, that hold the best ones for any of the words."""
-        first = _admitted(_all_of([word.champions for word in words]), bits)
-        if len(first) < limit:
-            return _admitted(_all_of([word.docs for word in words]), bits)
-        least = _least(_added(words, first), limit)
-        if len(words) == 1:
-            word = words[0]
-            return first if least > word.rest * word.idf else _admitted(word.docs, bits)
-        # A document that has none but the words of least weight stays below the limit-th best seen so far.
-        out_of_reach = 0.0
-        essential: list[Impacts] = []
-        for word in sorted(words, key=lambda word: word.best * word.idf):
-            if not essential and out_of_reach + word.best * word.idf < least:
-                out_of_reach += word.best * word.idf
-            else:
-                essential.append(word)
-        if all(len(word.champions) == len(word.docs) for word in essential):
-            return first
-        docs, bounds = self._bounded(essential, least - out_of_reach)
-        if bits is not None:
-            held = bits[docs]
-            docs, bounds = docs[held], bounds[held]
-        if len(docs) > CLOSER * limit:
-            # The best by their bounds are nearly the best: they show how little the others may reach.
-            order = np.argpartition(bounds, len(docs) - 2 * limit)[len(docs) - 2 * limit :]
-            closer = _least(_added(words, docs[np.sort(order)]), limit)
-            if closer > least:
-                docs = docs[bounds >= (closer - out_of_reach) * (1 - SLACK)]
-        return docs
-
-    def _bounded(self, words: list[Impacts], least: float) -> tuple[Array, Array]:
-        """Documents, ascending, whose bounds for the words add up to no less, and these sums. They are added up in
-        whole steps, of such a size that the sum for very common words stays within 16 bits."""
-        per_idf = (65535 // STEPS - len(words)) / sum(word.idf for word in words)
-        rows = [word for word in words if word.row is not None]
-        if not rows or per_idf <= 0.0:
-            column = self.summed([Column(word.docs, word.values * word.idf) for word in words])
-            held = column.values >= least * (1 - SLACK)
-            return column.docs[held], column.values[held]
-        scale = per_idf * STEPS / MOST
-        sums: Array | None = None
-        for word in rows:
-            steps = word.row * np.uint16(np.ceil(word.idf * per_idf))
-            sums = steps if sums is None else np.add(sums, steps, out=sums)
-        assert sums is not None
-        for word in words:
-            if word.row is None:
-                sums[word.docs] += np.ceil(word.values * (word.idf * scale * (1 + SLACK))).astype(np.uint16)
-        docs = np.flatnonzero(sums >= max(1, int(least * scale * (1 - SLACK))))
-        return docs, sums[docs] / scale
-
-    def _in_all(self, words: list[Impacts], limit: int, bits: Array | None) -> Array:
-        """Documents, ascending, that hold the best ones of those that have all of the words."""
-        rarest, *others = sorted(words, key=lambda word: len(word.docs))
-        docs, sums = rarest.docs, rarest.values
-        if bits is not None:
-            held = bits[docs]
-            docs, sums = docs[held], sums[held]
-        sums = sums * rarest.idf
-        slack = 0.0
-        for word in others:
-            if not len(docs):
-                break
-            if word.row is not None:
-                steps = word.row[docs]
-                held = steps > 0
-                docs, sums = docs[held], sums[held] + steps[held] * (word.idf * MOST / STEPS)
-                slack += word.idf * MOST / STEPS
-            else:
-                at = word.docs.searchsorted(docs)
-                held = word.docs.take(at, mode="clip") == docs
-                docs, sums = docs[held], sums[held] + word.values[at[held]] * word.idf
-        if len(docs) > CLOSER * limit:
-            # A bound is at most one step for each word too high.
-            docs = docs[sums >= (_least(sums, limit) - slack) * (1 - SLACK) - SLACK]
-        return docs
+        return self.ranking.top(words, limit, every, admitted)
 
 
 def _joined(arrays: Sequence[Array]) -> Array:
@@ -684,37 +563,6 @@ def _common(columns: list[Column]) -> list[Column]:
     ]
 
 
-def _best(docs: Array, values: Array, limit: int) -> tuple[Array, Array]:
-    """The `limit` largest numbers, the largest first; `docs` ascend, and what ties stays in their order."""
-    if 0 < limit < len(docs) // 4:
-        least = np.partition(values, len(docs) - limit)[len(docs) - limit]
-        held = np.flatnonzero(values >= least)
-        docs, values = docs[held], values[held]
-    order = np.argsort(-values, kind="stable")[:limit]
-    return docs[order], values[order]
-
-
-def _least(scores: Array, limit: int) -> float:
-    """The limit-th largest score, or a little less."""
-    if len(scores) < limit:
-        return 0.0
-    return float(np.partition(scores, len(scores) - limit)[len(scores) - limit]) * (1 - SLACK)
-
-
-def _added(words: list[Impacts], docs: Array) -> Array:
-    """Scores of documents (ascending): what each of the words adds."""
-    scores = np.zeros(len(docs))
-    for word in words:
-        at = word.docs.searchsorted(docs)
-        held = word.docs.take(at, mode="clip") == docs
-        scores += word.values.take(at, mode="clip") * word.idf * held
-    return scores
-
-
 def _all_of(lists: list[Array]) -> Array:
     """The documents of all lists, ascending."""
     return _ascending(np.concatenate(lists)) if len(lists) > 1 else lists[0]
-
-
-def _admitted(docs: Array, bits: Array | None) -> Array:
-    return docs if bits is None else docs[bits[docs]]

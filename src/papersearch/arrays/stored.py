@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
-from papersearch.index.segment import BLOCK_BITS, LOW_BITS, ODD, encode
+from papersearch.index.segment import BLOCK_BITS, KEY_BYTES, LOW_BITS, ODD, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 POSITION_BITS = 31
+FEW_BITS = 4
+"""Where less than this part of a word's postings is wanted, as a power of two, the others are not decoded."""
+SHORT = 4096
+"""Up to so many postings are decoded at once and kept, however few are wanted."""
 DOC_SHIFT = 32
 """A place is one number: the document above these bits, the position in them."""
 
@@ -48,53 +54,123 @@ def runs(begin: Array, counts: Array) -> Array:
 
 
 class Stored:
-    """Postings of a term.
+    """Postings of a term: what is not asked for of them is not decoded.
 
     Attributes:
         field: whose term it is.
         docs: its documents, ascending.
-        shapes: the shape of each posting: weight and zones, see FieldRows.
-        begin: where the low bits of the positions of each posting begin.
     """
 
-    __slots__ = ("begin", "docs", "field", "shapes")
+    __slots__ = ("_begin", "_shapes", "_sources", "docs", "field")
 
-    def __init__(self, field: FieldRows, docs: Array, shapes: Array, begin: Array) -> None:
-        self.field = field
-        self.docs, self.shapes, self.begin = docs, shapes, begin
+    def __init__(self, field: FieldRows, sources: Sequence[_Source]) -> None:
+        """`sources`: the rows of each segment that has the term."""
+        self.field, self._sources = field, sources
+        self.docs: Array = _joined([source.docs for source in sources])
+        self._shapes: Array | None = None
+        self._begin: Array | None = None
 
     @property
     def nbytes(self) -> int:
-        return int(self.docs.nbytes + self.shapes.nbytes + self.begin.nbytes)
+        """Bytes that it takes when everything was asked for."""
+        return 3 * int(self.docs.nbytes)
+
+    @property
+    def shapes(self) -> Array:
+        """The shape of each posting: weight and zones, see FieldRows."""
+        if self._shapes is None:
+            self._shapes = _joined([source.shapes() for source in self._sources])
+        return self._shapes
 
     def chosen(self, at: Array) -> tuple[Array, Array]:
         """(how many positions each of some postings has, all of them one after the other)."""
-        return self.field.positions(self.shapes[at], self.begin[at])
+        rows = self.rows(at)
+        return self.field.positions(*(self.decoded(at) if rows is None else self.field.at(rows)))
+
+    def rows(self, at: Array) -> Array | None:
+        """The rows of some postings, for FieldRows.at(); None if they are so many that decoded() is quicker."""
+        if self._begin is not None or len(self.docs) <= max(SHORT, len(at) << FEW_BITS):
+            return None
+        if len(self._sources) == 1:
+            return self._sources[0].rows(at)
+        rows = np.empty_like(at)
+        before = 0
+        for source in self._sources:
+            own = ((at >= before) & (at < before + len(source.docs))).nonzero()[0]
+            rows[own] = source.rows(at[own] - before)
+            before += len(source.docs)
+        return rows
+
+    def decoded(self, at: Array) -> tuple[Array, Array]:
+        """(shapes of some postings, where their positions begin), for FieldRows.positions(). Decodes all there are."""
+        if self._begin is None:
+            counts = self.field.counts(self.shapes)
+            bounds = np.cumsum([0, *[len(source.docs) for source in self._sources]]).tolist()
+            pieces = zip(self._sources, bounds, bounds[1:], strict=False)
+            self._begin = _joined([source.begin_of(counts[low:high]) for source, low, high in pieces])
+        return self.shapes[at], self._begin[at]
+
+
+class _Source:
+    """Postings of a term in one segment.
+
+    Attributes:
+        docs: their documents, by their numbers in the index.
+    """
+
+    __slots__ = ("_live", "_part", "_rows", "docs")
+
+    def __init__(self, part: _Part, rows: range, docs: Array, live: Array | None) -> None:
+        """`live`: which of the rows count, None if all do."""
+        self._part, self._rows, self._live = part, rows, live
+        self.docs = docs if live is None else docs[live]
+
+    def shapes(self) -> Array:
+        shapes = self._part.shapes(self._rows)
+        return shapes if self._live is None else shapes[self._live]
+
+    def begin_of(self, counts: Array) -> Array:
+        """Where the positions of the postings begin, from how many each has."""
+        if self._live is not None:
+            return self._part.chosen(np.flatnonzero(self._live) + self._rows.start)[1]
+        return self._part.begin_of(self._rows, counts)
+
+    def rows(self, at: Array) -> Array:
+        """The rows of some postings, numbered as those of the index."""
+        rows = at if self._live is None else self._live.nonzero()[0][at]
+        return rows + (self._rows.start + self._part.first_row)
 
 
 class Several:
     """Postings of several terms, one after the other.
 
     Attributes:
-        stored: all of them; its documents ascend within a term only.
-        numbers: the number of the term of each posting.
+        docs: their documents, which ascend within a term only.
+        shapes: the shape of each, see FieldRows.
+        numbers: the number of the term of each.
     """
 
-    __slots__ = ("numbers", "stored")
+    __slots__ = ("_begin", "_field", "docs", "numbers", "shapes")
 
-    def __init__(self, stored: Stored, numbers: Array) -> None:
-        self.stored, self.numbers = stored, numbers
+    def __init__(self, field: FieldRows, docs: Array, shapes: Array, begin: Array, numbers: Array) -> None:
+        """`begin`: where the positions of each begin."""
+        self._field, self._begin = field, begin
+        self.docs, self.shapes, self.numbers = docs, shapes, numbers
 
     @property
     def nbytes(self) -> int:
-        return self.stored.nbytes + int(self.numbers.nbytes)
+        return int(self.docs.nbytes + self.shapes.nbytes + self._begin.nbytes + self.numbers.nbytes)
+
+    def weights(self) -> Array:
+        """The weight of each."""
+        return self._field.weights(self.shapes)
 
     def places(self, held: Array | None = None) -> tuple[Array, Array, Array]:
         """(document, position, number of the term) of the chosen postings or of all."""
-        docs, shapes, begin, numbers = self.stored.docs, self.stored.shapes, self.stored.begin, self.numbers
+        docs, shapes, begin, numbers = self.docs, self.shapes, self._begin, self.numbers
         if held is not None:
             docs, shapes, begin, numbers = docs[held], shapes[held], begin[held], numbers[held]
-        counts, positions = self.stored.field.positions(shapes, begin)
+        counts, positions = self._field.positions(shapes, begin)
         return docs.repeat(counts), positions, numbers.repeat(counts)
 
 
@@ -105,6 +181,8 @@ class _Part:
     def __init__(self, base: int, deleted: frozenset[int], field: SegmentField) -> None:
         """`base`: number of its first document in the index."""
         self._base, self._field = base, field
+        self.first_row = self.first_shape = self.first_low = 0
+        self.size = len(field.docs)
         self._live: Array | None = None
         if deleted:
             self._live = np.ones(field.documents, bool)
@@ -127,18 +205,40 @@ class _Part:
         self.begin = np.concatenate([starts[:-1], unused, len(field.shape_high) + odd_start[:-1]])
         self.counts = np.concatenate([np.diff(starts), unused, odd_counts])
         self.weights = np.concatenate([field.shape_weights, unused, np.asarray(field.odd_weights)])
+        field.keys = _keys(field)
+        # By code, for rows before another one; those with the code ODD are counted apart.
+        self._code_counts = np.append(np.where(self.counts[:ODD] > 0, self.counts[:ODD], _TOO_MANY), 0)
+        self._odd_before = np.append(0, odd_counts.cumsum())
 
     def damage(self, what: str) -> IndexDamagedError:
         return damaged(self._field.path, what)
 
-    def read(self, text: bytes) -> tuple[Array, Array, Array] | None:
-        """(documents of the index, ascending; shapes; where positions begin) of a term; None if it is not there."""
+    def frequent(self, least: int) -> dict[bytes, int]:
+        """Terms with at least so many rows, and with how many."""
+        rows = np.asarray(self._field.first_row).astype(np.int64)
+        counts = rows[1:] - rows[:-1]
+        numbers = np.flatnonzero(counts >= least)
+        return dict(zip(map(self._field.term, numbers.tolist()), counts[numbers].tolist(), strict=True))
+
+    def read(self, text: bytes) -> _Source | None:
+        """The postings of a term; None if it is not there."""
         field = self._field
         number = field.find(text)
         if number < 0:
             return None
         rows = field.rows(number)
         docs = self._documents(self._docs[rows.start : rows.stop])
+        live = None
+        if self._live is not None:
+            live = self._live[docs]
+            if live.all():
+                live = None
+        if self._base:
+            docs += self._base
+        return _Source(self, rows, docs, live)
+
+    def shapes(self, rows: range) -> Array:
+        """The shapes of some rows, numbered as those of the index."""
         if self._codes is None:
             shapes = np.zeros(len(rows), np.int64)
         else:
@@ -147,16 +247,48 @@ class _Part:
             low, high = self._odd_rows.searchsorted((rows.start, rows.stop))
             if low < high:
                 shapes[self._odd_rows[low:high] - rows.start] = np.arange(ODD + low, ODD + high)
-        counts = self._counted(shapes)
+        self._counted(shapes)
+        return shapes + self.first_shape if self.first_shape else shapes
+
+    def _numbered(self, rows: Array) -> Array:
+        """The shapes of any rows, numbered as those of the segment."""
+        if self._codes is None:
+            return np.zeros(len(rows), np.int64)
+        shapes = self._codes[rows].astype(np.int64)
+        if len(self._odd_rows):
+            at = np.flatnonzero(shapes == ODD)
+            odd = self._odd_rows.searchsorted(rows[at])
+            known = self._odd_rows.take(odd, mode="clip") == rows[at]
+            shapes[at[known]] = ODD + odd[known]
+        return shapes
+
+    def begin_of(self, rows: range, counts: Array) -> Array:
+        """Where the positions of consecutive rows begin, from how many each has."""
         begin = np.cumsum(counts)
-        if field.first_position(rows.start) + begin[-1] > len(self.lows):
+        if self._field.first_position(rows.start) + begin[-1] > len(self.lows):
             raise self.damage("positions out of bounds")
-        begin += field.first_position(rows.start) - counts
-        if self._live is not None:
-            live = self._live[docs]
-            docs, shapes, begin = docs[live], shapes[live], begin[live]
-        docs += self._base
-        return docs, shapes, begin
+        begin += self._field.first_position(rows.start) + self.first_low - counts
+        return begin
+
+    def chosen(self, rows: Array) -> tuple[Array, Array]:
+        """(shapes, where the positions begin) of any rows: what the rows before each have in its block is added up."""
+        shapes = self._numbered(rows)
+        blocks = rows >> BLOCK_BITS
+        first = blocks << BLOCK_BITS
+        if self._codes is None:
+            begin = (rows - first) * self.counts[0]
+        else:
+            within = first[:, None] + _WITHIN
+            counts = self._code_counts[self._codes.take(within, mode="clip")]
+            counts[within >= rows[:, None]] = 0
+            begin = counts.sum(axis=1)
+        if len(self._odd_rows):
+            low, high = self._odd_rows.searchsorted(first), self._odd_rows.searchsorted(rows)
+            begin += self._odd_before[high] - self._odd_before[low]
+        begin += np.asarray(self._field.block_start)[blocks].astype(np.int64)
+        if len(rows) and (begin + self._counted(shapes)).max() > len(self.lows):
+            raise self.damage("positions out of bounds")
+        return shapes + self.first_shape, begin + self.first_low
 
     def read_several(self, texts: Sequence[bytes]) -> tuple[Array, Array, Array, Array] | None:
         """As read(), of several terms: with the number of the term of each posting."""
@@ -171,11 +303,7 @@ class _Part:
         begin_rows = blocks << BLOCK_BITS
         sizes = np.array([rows.stop for _, rows in found]) - begin_rows
         rows = runs(begin_rows, sizes)
-        shapes = np.zeros(len(rows), np.int64) if self._codes is None else self._codes[rows].astype(np.int64)
-        if len(self._odd_rows):
-            odd = self._odd_rows.searchsorted(rows)
-            is_odd = self._odd_rows.take(odd, mode="clip") == rows
-            shapes[is_odd] = ODD + odd[is_odd]
+        shapes = self._numbered(rows)
         counts = self._counted(shapes)
         begin = counts.cumsum() - counts
         begin += (np.asarray(field.block_start)[blocks].astype(np.int64) - begin[sizes.cumsum() - sizes]).repeat(sizes)
@@ -188,7 +316,7 @@ class _Part:
             own[own] = live
             docs = docs[live]
         docs += self._base
-        return docs, shapes[own], begin[own], numbers.repeat(sizes)[own]
+        return docs, shapes[own] + self.first_shape, begin[own] + self.first_low, numbers.repeat(sizes)[own]
 
     def _documents(self, docs: Array) -> Array:
         """Documents of postings, checked."""
@@ -204,47 +332,68 @@ class _Part:
         return counts
 
 
+def _keys(field: SegmentField) -> array[int]:
+    """The first bytes of each term as a number: they ascend as the terms do."""
+    begin, end = (np.asarray(field.term_start).astype(np.int64)[cut] for cut in (slice(-1), slice(1, None)))
+    letters = np.append(np.asarray(field.term_bytes), np.uint8(0))
+    keys = np.zeros(field.term_count, np.uint64)
+    for i in range(KEY_BYTES):
+        letter = np.where(begin + i < end, letters.take(begin + i, mode="clip"), np.uint8(0))
+        keys = keys << np.uint64(8) | letter.astype(np.uint64)
+    return array("Q", keys.tobytes())
+
+
 class FieldRows:
     """A field's postings over the whole index. The tables of its segments stand one after the other."""
 
     def __init__(self, reader: FieldReader) -> None:
-        parts = [_Part(base, segment.deleted, field) for base, segment, field in reader.parts]
-        self._parts: list[tuple[_Part, int, int]] = []
-        shapes = highs = lows = 0
-        self._first_low: list[int] = []
-        for part in parts:
-            self._parts.append((part, shapes, lows))
-            self._first_low.append(lows)
+        self._parts = [_Part(base, segment.deleted, field) for base, segment, field in reader.parts]
+        rows = shapes = highs = lows = 0
+        for part in self._parts:
+            part.first_row, part.first_shape, part.first_low = rows, shapes, lows
             part.begin += highs
-            shapes, highs, lows = shapes + len(part.counts), highs + len(part.highs), lows + len(part.lows)
-        self._weights = _joined([part.weights for part in parts])
-        self._counts = _joined([part.counts for part in parts])
-        self._begin = _joined([part.begin for part in parts])
-        self._highs = _joined([part.highs for part in parts])
+            rows, shapes = rows + part.size, shapes + len(part.counts)
+            highs, lows = highs + len(part.highs), lows + len(part.lows)
+        self._first_low = [part.first_low for part in self._parts]
+        self._weights = _joined([part.weights for part in self._parts])
+        self._counts = _joined([part.counts for part in self._parts])
+        self._begin = _joined([part.begin for part in self._parts])
+        self._highs = _joined([part.highs for part in self._parts])
         self._boosted: dict[str | None, Array] = {}
 
     def read(self, term: str) -> Stored:
         """The postings of a term; none if no live document has it."""
         text = encode(term)
-        found = []
-        for part, first_shape, first_low in self._parts:
-            if (read := part.read(text)) is not None:
-                docs, shapes, begin = read
-                found.append((docs, shapes + first_shape, begin + first_low) if first_low else read)
-        if not found:
-            return Stored(self, _NONE, _NONE, _NONE)
-        return Stored(self, *(found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))))
+        return Stored(self, [source for part in self._parts if (source := part.read(text)) is not None])
 
     def read_several(self, terms: Sequence[str]) -> Several:
         """The postings of several terms, those of a document in the order of the terms."""
         texts = [encode(term) for term in terms]
-        found = []
-        for part, first_shape, first_low in self._parts:
-            if (read := part.read_several(texts)) is not None:
-                docs, shapes, begin, numbers = read
-                found.append((docs, shapes + first_shape, begin + first_low, numbers))
-        docs, shapes, begin, numbers = map(np.concatenate, zip(*found, strict=True)) if found else (_NONE,) * 4
-        return Several(Stored(self, docs, shapes, begin), numbers)
+        found = [several for part in self._parts if (several := part.read_several(texts)) is not None]
+        return Several(self, *(map(_joined, zip(*found, strict=True)) if found else (_NONE,) * 4))
+
+    def at(self, rows: Array) -> tuple[Array, Array]:
+        """(shapes of any rows, where their positions begin)."""
+        if len(self._parts) == 1:
+            return self._parts[0].chosen(rows)
+        shapes, begin = np.empty_like(rows), np.empty_like(rows)
+        for part in self._parts:
+            own = ((rows >= part.first_row) & (rows < part.first_row + part.size)).nonzero()[0]
+            if len(own):
+                shapes[own], begin[own] = part.chosen(rows[own] - part.first_row)
+        return shapes, begin
+
+    def counts(self, shapes: Array) -> Array:
+        """How many positions postings have."""
+        return self._counts[shapes]
+
+    def frequent(self, least: int) -> list[str]:
+        """Terms of at least so many documents, deleted ones included."""
+        counts: Counter[bytes] = Counter()
+        share = least // (len(self._parts) or 1)  # a term has as many in one segment at least
+        for part in self._parts:
+            counts.update(part.frequent(share))
+        return [term.decode("utf-8", "surrogatepass") for term, count in counts.items() if count >= least]
 
     def weights(self, shapes: Array) -> Array:
         """Sums of the boosts that terms were indexed with."""
@@ -268,17 +417,22 @@ class FieldRows:
         at = runs(begin, counts)
         positions = self._highs[runs(self._begin[shapes], counts)]
         if len(self._parts) == 1:
-            positions += self._parts[0][0].lows[at]
+            positions += self._parts[0].lows[at]
             return counts, positions
         owners = np.searchsorted(self._first_low, at, "right") - 1
-        for number, (part, _, first_low) in enumerate(self._parts):
+        for number, part in enumerate(self._parts):
             own = np.flatnonzero(owners == number)
-            positions[own] += part.lows[at[own] - first_low]
+            positions[own] += part.lows[at[own] - part.first_low]
         return counts, positions
 
 
-def _joined(tables: list[Array]) -> Array:
+def _joined(tables: Sequence[Array]) -> Array:
+    if len(tables) == 1:
+        return tables[0]
     return np.concatenate(tables) if tables else _NONE
 
 
 _NONE = np.zeros(0, np.int64)
+_WITHIN = np.arange(1 << BLOCK_BITS)
+_TOO_MANY = 1 << 40
+"""Positions of a row that has no shape: more than any file has."""

@@ -13,6 +13,7 @@ from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
@@ -54,6 +55,7 @@ PROBE_BITS = 12
 REMEMBERED_TERMS = 1 << 13
 """Terms of a field whose numbers are remembered: a search asks for the same one several times."""
 
+KEY_BYTES = 8
 ABOVE_ANY_UTF8 = b"\xff"
 _INFINITY = float("inf")
 
@@ -82,11 +84,12 @@ class SegmentField:
         block_start: the same for each (1 << BLOCK_BITS)-th row.
         odd_rows: ascending; odd() gives weight and highs of one.
         odd_weights, odd_start, odd_high: for these rows what `shape_…` says of shapes.
+        keys: the first KEY_BYTES of each term as a number, if a reader that looks up many terms has made them.
     """
 
     __slots__ = (
         "_counts", "_highs", "_numbers", "_probes", "_weights", "block_start", "codes", "docs", "documents",
-        "first_row", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional",
+        "first_row", "keys", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional",
         "shape_high", "shape_start", "shape_weights", "term_bytes", "term_count", "term_start",
     )  # fmt: skip
 
@@ -143,6 +146,7 @@ class SegmentField:
         self._highs: dict[int, tuple[int, ...]] = {}
         self._probes: dict[int, bytes] = {}
         self._numbers: dict[bytes, int] = {}
+        self.keys: array[int] | None = None
         self._counts = counts.ljust(1 << LOW_BITS, b"\0")
 
     @property
@@ -161,9 +165,12 @@ class SegmentField:
         start = self.term_start
         return bytes(self.term_bytes[start[number] : start[number + 1]])
 
-    def ceiling(self, text: bytes) -> int:
-        """Number of the first term that is not less than `text`; term_count if there is none."""
-        low, high, start, terms = 0, self.term_count, self.term_start, self.term_bytes
+    def ceiling(self, text: bytes, low: int = 0, high: int | None = None) -> int:
+        """Number of the first term in [low, high) that is not less than `text`; `high`, or term_count, if there is
+        none."""
+        start, terms = self.term_start, self.term_bytes
+        if high is None:
+            high = self.term_count
         probes, far = self._probes, self.term_count >> PROBE_BITS
         while low < high:
             middle = (low + high) >> 1
@@ -182,8 +189,13 @@ class SegmentField:
         """Number of the term, -1 if the field has no such term."""
         known = self._numbers.get(text)
         if known is None:
-            number = self.ceiling(text)
-            known = number if number < self.term_count and self.term(number) == text else -1
+            low, high = 0, self.term_count
+            if self.keys is not None:
+                key = int.from_bytes(text[:KEY_BYTES].ljust(KEY_BYTES, b"\0"), "big")
+                low = bisect_left(self.keys, key)
+                high = bisect_right(self.keys, key, low)
+            number = self.ceiling(text, low, high)
+            known = number if number < high and self.term(number) == text else -1
             if len(self._numbers) >= REMEMBERED_TERMS:
                 self._numbers.clear()
             self._numbers[text] = known
