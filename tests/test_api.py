@@ -354,6 +354,21 @@ def test_status_tells_which_files_changed(tmp_path: Path, corpus: Path) -> None:
     assert index_status(corpus, tmp_path / "index").stale
 
 
+def test_papers_kept_for_the_next_answer_do_not_change_it(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = ["zebra", "yak OR zebra", "斑马", "nothing"]
+    with open_index(corpus, tmp_path / "i") as index:
+        answers = [[index.search(query).replace(took_ms=0.0) for query in queries] for _ in range(2)]
+        assert answers[0] == answers[1]
+        assert answers[0][0].hits[0].paper is answers[1][0].hits[0].paper
+    for name, value in (("KEPT_NOTES", 1), ("LARGEST_KEPT", 10)):
+        monkeypatch.setattr("papersearch.api." + name, value)
+        with open_index(corpus, tmp_path / "i") as index:
+            for _ in range(2):
+                assert [index.search(query).replace(took_ms=0.0) for query in queries] == answers[0]
+
+
 def test_what_was_returned_outlives_the_index(corpus: Path, tmp_path: Path) -> None:
     with open_index(corpus, tmp_path / "index") as index:
         results, papers = index.search("zebras"), index.papers()

@@ -15,7 +15,7 @@ from corpora import copy_glossary, write_notes
 from papersearch import open_index
 from papersearch.api import build_index
 from papersearch.errors import IndexDamagedError
-from papersearch.glossary import Combined, Glossary, Name, cedict
+from papersearch.glossary import Combined, Glossary, Name, Remembered, Sense, cedict
 from papersearch.glossary.cedict import compile_dictionary, meanings_of, words_of
 from papersearch.glossary.dictionary import FILE_NAME, Dictionary, dictionary_in, write_dictionary
 from papersearch.index import flatfile
@@ -224,3 +224,26 @@ def test_meanings_of_several_look_ups_come_one_after_the_other(tmp_path: Path) -
     assert combined.meanings("蜂巢") == []
     assert "蜂巢" in combined
     assert "候鸟" not in combined
+
+
+def test_what_was_looked_up_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Asked(Glossary):
+        def senses(self, key: str, spelling: str = "") -> list[Sense]:
+            asked.append(key)
+            return super().senses(key, spelling)
+
+    plain = Asked([(Name("知识蒸馏", False), Name("knowledge distillation", False))])
+    remembered = Remembered(plain)
+    for _ in range(3):
+        assert remembered.senses("知识蒸馏") == plain.senses("知识蒸馏") != []
+        assert remembered.senses("nothing") == []
+        assert "知识蒸馏" in remembered
+        assert "nothing" not in remembered
+        assert 3 not in remembered
+        assert remembered.meanings("知识蒸馏") == []
+    assert asked.count("nothing") == 1
+    monkeypatch.setattr("papersearch.glossary.REMEMBERED", 1)
+    assert [remembered.senses(key) for key in ("a", "b", "a")] == [[], [], []]
+    assert asked[-3:] == ["a", "b", "a"]

@@ -10,7 +10,7 @@ from papersearch.analysis.normalize import fold, normalize
 from papersearch.analysis.tokens import tokens
 from papersearch.analysis.words import jieba_words
 from papersearch.paper import Paper, Section
-from papersearch.snippets import WIDTH, Excerpt, excerpt, highlights
+from papersearch.snippets import WIDTH, Excerpt, Notes, highlights
 
 
 def paper(*notes: str | Section) -> Paper:
@@ -52,29 +52,37 @@ def test_places_of_terms_in_a_text(text: str, terms: list[str], wanted: list[str
 
 
 def test_the_line_with_most_of_the_words_is_shown_with_its_place() -> None:
-    cut = excerpt(paper("- a zebra alone\n- a yak and a zebra\n- a yak alone"), ["zebra", "yak"])
+    cut = Notes(paper("- a zebra alone\n- a yak and a zebra\n- a yak alone")).excerpt(["zebra", "yak"])
     assert (cut.text, cut.path, cut.line) == ("a yak and a zebra", "d.md", 3)
     assert marked(cut) == ["yak", "zebra"]
 
 
+def test_notes_are_asked_again_and_in_another_form() -> None:
+    notes = Notes(paper("- 後門攻擊 of a zebra\n- a yak"))
+    for _ in range(2):
+        assert notes.excerpt(["后门"]).highlights == ((0, 2),)
+        assert notes.excerpt(["yak"]).text == "a yak"
+        assert notes.excerpt(["gnu"]).text == "後門攻擊 of a zebra"
+
+
 def test_own_notes_come_before_companions() -> None:
     companion = Section("c.md", 10, "# Long\n\nzebra and yak\n", companion=True)
-    cut = excerpt(paper("- only the zebra", companion), ["zebra", "yak"])
+    cut = Notes(paper("- only the zebra", companion)).excerpt(["zebra", "yak"])
     assert (cut.path, cut.line) == ("d.md", 2)
-    cut = excerpt(paper("- nothing of it", companion), ["zebra", "yak"])
+    cut = Notes(paper("- nothing of it", companion)).excerpt(["zebra", "yak"])
     assert (cut.path, cut.line, cut.text) == ("c.md", 12, "zebra and yak")
 
 
 def test_without_a_match_the_first_words_are_shown() -> None:
-    assert excerpt(paper("\n### Heading\n\n```\n- the first words\n- more"), ["zebra"]).text == "the first words"
-    assert excerpt(paper("- the first words"), []) == Excerpt("the first words", (), "d.md", 2)
-    assert excerpt(paper(), ["zebra"]) == Excerpt("")
-    assert excerpt(paper("```\n---\n"), []) == Excerpt("")
+    assert Notes(paper("\n### Heading\n\n```\n- the first words\n- more")).excerpt(["zebra"]).text == "the first words"
+    assert Notes(paper("- the first words")).excerpt([]) == Excerpt("the first words", (), "d.md", 2)
+    assert Notes(paper()).excerpt(["zebra"]) == Excerpt("")
+    assert Notes(paper("```\n---\n")).excerpt([]) == Excerpt("")
 
 
 @pytest.mark.parametrize(("line", "text"), [("- zebra", "zebra"), ("  * zebra ", "zebra"), ("1. zebra", "zebra"), ("> zebra", "zebra"), ("### zebra", "zebra"), ("- > 2) zebra", "zebra"), ("zebra - x", "zebra - x")])  # fmt: skip
 def test_list_marks_are_left_out(line: str, text: str) -> None:
-    cut = excerpt(paper(line), ["zebra"])
+    cut = Notes(paper(line)).excerpt(["zebra"])
     assert (cut.text, marked(cut)) == (text, ["zebra"])
 
 
@@ -86,7 +94,7 @@ def cells(text: str) -> int:
 @pytest.mark.parametrize("before", [0, 30, 2000])
 def test_a_long_line_is_cut_around_the_words(filler: str, before: int) -> None:
     line = filler * before + " zebra " + filler * 2000
-    cut = excerpt(paper(line), ["zebra"])
+    cut = Notes(paper(line)).excerpt(["zebra"])
     assert marked(cut) == ["zebra"]
     assert cells(cut.text) <= WIDTH + 2 * 24 + 4
     assert cut.text.endswith("…")
@@ -95,13 +103,13 @@ def test_a_long_line_is_cut_around_the_words(filler: str, before: int) -> None:
 
 def test_a_window_ends_on_whole_words() -> None:
     line = "identifier " * 40 + "zebra " + "identifier " * 40
-    words = excerpt(paper(line), ["zebra"]).text.strip("…").split()
+    words = Notes(paper(line)).excerpt(["zebra"]).text.strip("…").split()
     assert set(words) == {"identifier", "zebra"}
 
 
 def test_the_window_holds_as_many_words_as_it_can() -> None:
     line = "zebra " + "x " * 200 + "zebra yak gnu " + "x " * 200 + "gnu"
-    assert marked(excerpt(paper(line), ["zebra", "yak", "gnu"])) == ["zebra", "yak", "gnu"]
+    assert marked(Notes(paper(line)).excerpt(["zebra", "yak", "gnu"])) == ["zebra", "yak", "gnu"]
 
 
 note_text = st.text(
@@ -112,7 +120,7 @@ note_text = st.text(
 @given(note_text, st.lists(st.sampled_from(["zebra", "yak", "后门", "攻击", "~zebra", "g", "门", "z"]), max_size=4))
 def test_offsets_are_inside_the_text_and_the_text_is_of_the_note(text: str, terms: list[str]) -> None:
     source = paper(text)
-    cut = excerpt(source, terms)
+    cut = Notes(source).excerpt(terms)
     assert cut.text.strip("…") in text
     reached = 0
     for start, end in cut.highlights:

@@ -17,7 +17,7 @@ from papersearch.errors import (
     UsageError,
 )
 from papersearch.fields import FACETS, FIELDS
-from papersearch.glossary import Combined, Lookup, shipped_in
+from papersearch.glossary import Combined, Lookup, Remembered, shipped_in
 from papersearch.glossary.dictionary import dictionary_in
 from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
@@ -26,7 +26,7 @@ from papersearch.paper import Paper
 from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_years
 from papersearch.results import FacetCounts, Hit, Results
 from papersearch.search import Answer, IndexSearcher, Request
-from papersearch.snippets import excerpt
+from papersearch.snippets import Notes
 from papersearch.stopwords import STOP_WORDS
 
 TYPE_CHECKING = False
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 REFRESH_LOCK_S = 0.2
 """How long a search waits for another writer before it answers from the last finished build."""
 BUILD_LOCK_S = 10.0
+KEPT_NOTES, LARGEST_KEPT = 512, 1 << 14
+"""Papers that an open index keeps decoded, and characters of notes up to which one is."""
 
 
 def _roots(corpus: PathLike | Sequence[PathLike]) -> list[str]:
@@ -62,6 +64,7 @@ class _Generation:
             raise IndexDamagedError(f"{snapshot.folder} does not say where its papers stand; run papersearch index")
         self.places: Places = snapshot.places
         self._glossary: Lookup | None = None
+        self._notes: dict[int, Notes] = {}
         self.searcher = IndexSearcher(snapshot, self.order_of, self.glossary)
 
     def glossary(self) -> Lookup:
@@ -75,12 +78,23 @@ class _Generation:
                 parts.insert(0, Glossary(groups_of(rows)))
             if dictionary := dictionary_in(self.snapshot.folder):
                 parts.append(dictionary)
-            self._glossary = Combined(parts) if len(parts) > 1 else parts[0]
+            self._glossary = Remembered(Combined(parts) if len(parts) > 1 else parts[0])
         return self._glossary
 
     def order_of(self, doc: int) -> tuple[object, ...]:
         """Where the document stands in reading order."""
         return (self.places.rank(doc),)
+
+    def notes(self, doc: int) -> Notes:
+        """The paper of a document, with its notes ready for excerpts: those of the last hits are kept."""
+        notes = self._notes.get(doc)
+        if notes is None:
+            notes = Notes(self.paper(doc))
+            if sum([len(section.text) for section in notes.paper.sections]) <= LARGEST_KEPT:
+                if len(self._notes) >= KEPT_NOTES:
+                    self._notes.clear()
+                self._notes[doc] = notes
+        return notes
 
     def paper(self, doc: int) -> Paper:
         stored = self.snapshot.stored(doc)
@@ -176,10 +190,12 @@ class Index:
     def _hits(self, now: _Generation, answer: Answer, offset: int) -> Iterator[Hit]:
         matched = now.searcher.matched(answer, [found.doc for found in answer.found])
         for rank, (found, (zones, terms)) in enumerate(zip(answer.found, matched, strict=True), offset + 1):
-            paper = now.paper(found.doc)
-            cut = excerpt(paper, terms)
+            notes = now.notes(found.doc)
+            cut = notes.excerpt(terms)
             score = round(found.score, 6)
-            yield Hit(rank, score, paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, zones, found.parts)
+            yield Hit(
+                rank, score, notes.paper, cut.text, cut.highlights, cut.path, cut.line, found.stage, zones, found.parts
+            )
 
     def similar(self, paper_id: str, *, limit: int | None = 10) -> Results:
         """The papers nearest to one: those that share most of its telling words. Raises UsageError as get() does."""

@@ -26,9 +26,11 @@ class Record:
     """
 
     _names: ClassVar[tuple[str, ...]] = ()
+    _all: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         cls._names = tuple(cls.__annotations__)
+        cls._all = frozenset(cls._names)
         cls.__match_args__ = cls._names  # type: ignore[attr-defined, misc]
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -36,6 +38,9 @@ class Record:
         state = self.__dict__
         if not named and len(values) == len(names):
             state.update(zip(names, values))  # noqa: B905 - they are as many
+            return
+        if not values and named.keys() == self._all:
+            state.update(named)
             return
         if len(values) > len(names):
             raise TypeError(f"{type(self).__name__} has {len(names)} fields, not {len(values)}")

@@ -173,47 +173,75 @@ def _rough_parts(terms: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(t.removeprefix(STEM_MARK).rstrip("iy") or t for t in terms))
 
 
-def _candidates(paper: Paper, parts: Sequence[str], *, normalized: bool) -> list[tuple[int, str, str, int]]:
-    """(kinds of terms in it, line, path, number) of lines that may show why, those of companions only if the paper's
-    own notes have none."""
-    found: list[tuple[int, str, str, int]] = []
-    for section in paper.sections:
-        if found and section.companion:
-            break
-        for number, line in enumerate(section.text.split("\n"), section.line):
-            folded = fold(normalize(line)[0] if normalized else line)
-            kinds = sum([part in folded for part in parts])
-            if kinds and not _FENCE.match(line):
-                found.append((kinds, line, section.path, number))
-    found.sort(key=lambda row: -row[0])
-    return found[:CLOSER_LOOKS]
+class Notes:
+    """A paper, and the lines of its notes as excerpts are looked for in them."""
+
+    def __init__(self, paper: Paper) -> None:
+        self.paper = paper
+        self._lines: dict[tuple[int, bool], tuple[str, list[str], list[str]]] = {}
+
+    def _section(self, number: int, *, normalized: bool) -> tuple[str, list[str], list[str]]:
+        """(a section's text in the form in which it is compared, its lines so, its lines as written)."""
+        found = self._lines.get((number, normalized))
+        if found is None:
+            text = self.paper.sections[number].text
+            written = text.split("\n")
+            if normalized:
+                lines = [fold(normalize(line)[0]) for line in written]
+                folded = "\n".join(lines)
+            else:
+                folded = fold(text)
+                lines = folded.split("\n")
+            found = self._lines[number, normalized] = folded, lines, written
+        return found
+
+    def _candidates(self, parts: Sequence[str], *, normalized: bool) -> list[tuple[int, str, str, int]]:
+        """(kinds of terms in it, line, path, number) of lines that may show why, those of companions only if the
+        paper's own notes have none."""
+        found: list[tuple[int, str, str, int]] = []
+        for number, section in enumerate(self.paper.sections):
+            if found and section.companion:
+                break
+            text, lines, written = self._section(number, normalized=normalized)
+            here = [part for part in parts if part in text]
+            if not here:
+                continue
+            for at, line in enumerate(lines):
+                kinds = sum([part in line for part in here])
+                if kinds and not _FENCE.match(written[at]):
+                    found.append((kinds, written[at], section.path, section.line + at))
+        found.sort(key=_by_kinds)
+        return found[:CLOSER_LOOKS]
+
+    def excerpt(self, terms: Sequence[str]) -> Excerpt:
+        """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut
+        to a window around them; without any, the first line of its notes."""
+        parts = _rough_parts(terms)
+        wanted = _Wanted(terms)
+        if parts:
+            # Most text is written as it is compared: only where nothing is found is it worth folding every line.
+            for normalized in (False, True):
+                best: tuple[int, str, str, int] | None = None
+                marks_of_best: list[tuple[int, int]] = []
+                for expected, line, path, number in self._candidates(parts, normalized=normalized):
+                    if best is not None and best[0] >= expected:
+                        break
+                    line = _cropped(line, parts)
+                    marks = wanted.marked(line)
+                    kinds = len({fold(line[start:end]) for start, end in marks})
+                    if marks and (best is None or kinds > best[0]):
+                        best, marks_of_best = (kinds, line, path, number), marks
+                if best is not None:
+                    return _cut(best[1], marks_of_best, best[2], best[3])
+        for section in self.paper.sections:
+            for number, line in enumerate(section.text.split("\n"), section.line):
+                if line.strip() and not line.lstrip().startswith("#") and not _FENCE.match(line):
+                    return _cut(line[:LONGEST_LINE], [], section.path, number)
+        return Excerpt("")
 
 
-def excerpt(paper: Paper, terms: Sequence[str]) -> Excerpt:
-    """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut to a
-    window around them; without any, the first line of its notes."""
-    parts = _rough_parts(terms)
-    wanted = _Wanted(terms)
-    if parts:
-        # Most text is written as it is compared: only where nothing is found is it worth folding every line.
-        for normalized in (False, True):
-            best: tuple[int, str, str, int] | None = None
-            marks_of_best: list[tuple[int, int]] = []
-            for expected, line, path, number in _candidates(paper, parts, normalized=normalized):
-                if best is not None and best[0] >= expected:
-                    break
-                line = _cropped(line, parts)
-                marks = wanted.marked(line)
-                kinds = len({fold(line[start:end]) for start, end in marks})
-                if marks and (best is None or kinds > best[0]):
-                    best, marks_of_best = (kinds, line, path, number), marks
-            if best is not None:
-                return _cut(best[1], marks_of_best, best[2], best[3])
-    for section in paper.sections:
-        for number, line in enumerate(section.text.split("\n"), section.line):
-            if line.strip() and not line.lstrip().startswith("#") and not _FENCE.match(line):
-                return _cut(line[:LONGEST_LINE], [], section.path, number)
-    return Excerpt("")
+def _by_kinds(row: tuple[int, str, str, int]) -> int:
+    return -row[0]
 
 
 def _cropped(line: str, parts: Sequence[str]) -> str:

@@ -62,21 +62,26 @@ def _fold_char(char: str) -> str:
 
 
 class _Table(dict[int, str]):
-    """Code point → what it is folded to, filled as characters come. `uneven` are those that do not become just one."""
+    """Code point → what it is folded to, filled as characters come. `uneven` are those that do not become just one,
+    `same` those that stay as they are."""
 
     def __init__(self) -> None:
         self.uneven: set[str] = {"\\"}
+        self.same: set[str] = set()
 
     def __missing__(self, code: int) -> str:
         if len(self) > LARGEST_TABLE:
             self.clear()
+            self.same.clear()
         char = chr(code)
         if 0x4E00 <= code <= 0x9FFF:  # most characters of most notes, and nothing else can happen to them
             folded = self[code] = _read_simplified().get(char, char)
-            return folded
-        folded = self[code] = _fold_char(char)
+        else:
+            folded = self[code] = _fold_char(char)
         if len(folded) != 1:
             self.uneven.add(char)
+        elif folded == char != "\\":
+            self.same.add(char)
         return folded
 
 
@@ -92,6 +97,8 @@ def normalize(text: str) -> tuple[str, Sequence[int]]:
     if _PLAIN.match(text):
         return text, range(len(text))
     table = _table
+    if table.same.issuperset(text):
+        return text, range(len(text))
     translated = text.translate(table)
     if table.uneven.isdisjoint(text):
         return translated, range(len(text))

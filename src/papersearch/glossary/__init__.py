@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from papersearch.analysis.normalize import fold
 from papersearch.analysis.stem import stem
@@ -13,8 +13,14 @@ from papersearch.record import Record
 
 AMBIGUOUS = "?"
 """Ends a short form that stands for other ideas too."""
+REMEMBERED = 1 << 13
+"""Look-ups of each kind that are remembered."""
 LONGEST_KEY = 8
 """Words or runs of Chinese that a form may have and still be looked up."""
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Name(Record):
@@ -82,6 +88,38 @@ class Glossary:
     def meanings(self, word: str) -> list[str]:
         """What a general dictionary makes of a word: a glossary is none."""
         return []
+
+
+class Remembered:
+    """A Lookup that remembers what it was asked."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._known: dict[str, bool] = {}
+        self._senses: dict[tuple[str, str], list[Sense]] = {}
+        self._meanings: dict[str, list[str]] = {}
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return False
+        return _kept(self._known, key, lambda: key in self._lookup)
+
+    def senses(self, key: str, spelling: str = "") -> list[Sense]:
+        """As Glossary.senses()."""
+        return _kept(self._senses, (key, spelling), lambda: self._lookup.senses(key, spelling))
+
+    def meanings(self, word: str) -> list[str]:
+        """As Glossary.meanings()."""
+        return _kept(self._meanings, word, lambda: self._lookup.meanings(word))
+
+
+def _kept(known: dict[Key, Value], key: Key, find: Callable[[], Value]) -> Value:
+    value = known.get(key)
+    if value is None:
+        if len(known) >= REMEMBERED:
+            known.clear()
+        value = known[key] = find()
+    return value
 
 
 def parse_groups(lines: Iterable[str]) -> Iterator[tuple[Name, ...]]:
