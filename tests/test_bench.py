@@ -183,7 +183,12 @@ def test_tables_are_ratios_with_the_figures_beside_them() -> None:
 
 
 def test_times_are_medians_of_rounds_by_query() -> None:
-    assert speed.per_query([[1.0, 10.0], [3.0, 30.0], [2.0, 90.0]]) == [2.0, 30.0]
+    rounds = [[(9.0, 1.0), (20.0, 10.0)], [(7.0, 3.0), (30.0, 30.0)], [(8.0, 2.0), (90.0, 90.0)]]
+    assert speed.per_query(rounds) == ([8.0, 30.0], [2.0, 30.0])
+    calls: list[int] = []
+    first, median = speed.asked_us(lambda: calls.append(1))
+    assert len(calls) == speed.ASKED
+    assert first > 0.0 < median
     found = speed.spread([4.0, 1.0, 2.0, 3.0, 90.0])
     assert (found["mean"], found["p50"]) == (20.0, 3.0)
     assert 4.0 < found["p99"] <= 90.0
