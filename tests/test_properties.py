@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from corpora import LINKS, MIXED, SHIPPED, copy_glossary, read, write_notes
@@ -20,7 +20,7 @@ from papersearch.analysis.normalize import fold, normalize
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.analysis.words import jieba_words
 from papersearch.api import build_index
-from papersearch.digest import Corpus, _outline, _Part, parse_note
+from papersearch.digest import Corpus, _outline, _outline_of_list, _Part, _parts, parse_note
 from papersearch.fields import GRAMS, TEXT
 from papersearch.files import decode, read_bytes
 from papersearch.index.documents import to_document
@@ -115,6 +115,28 @@ def test_a_note_parsed_in_parts_is_the_one_parsed_whole(text: str) -> None:
 )  # fmt: skip
 def test_cuts_that_could_go_wrong(text: str) -> None:
     same_in_parts(text)
+
+
+LIST_PIECES = (
+    "- ", "- ", "\n- a", "  - ", "* ", "a", "词", " ", "  ", "    ", "\n", "\n\n", "\n  ", "#", "1. ", "3.5", "\t", "> ", "[", "](",
+    "][", "]", "://", "http://x.y", "<a:b>", "<b>", "```", "---", "- -", "--", "===", "_", "***", "\\", "`", "|", "\u3000", "\x0b",
+    "\u2028", "\x00",
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(st.booleans(), st.lists(st.sampled_from(LIST_PIECES), max_size=14).map("".join))
+def test_a_plain_list_is_read_without_the_parser_as_with_it(under_a_heading: bool, text: str) -> None:
+    text = f"### T[a][b] #\n- k{text}" if under_a_heading else text
+    parts = _parts(text.split("\n"))
+    assume(len(parts) == 1 and not parts[0].is_parsed)
+    found = _outline_of_list(text)
+    assert found is None or found == _outline(text)
+
+
+@pytest.mark.parametrize("text", ["# A", "# A\n", "# A\n- 1. b\n  - c\n\n  d\n- # e\n", "- a\n- b", "\n\n- *a\n"])
+def test_such_lists_are_plain(text: str) -> None:
+    assert _outline_of_list(text) == _outline(text)
 
 
 # ---- nothing is lost

@@ -425,7 +425,7 @@ def test_of_an_edited_file_only_changed_papers_are_parsed(
     parsed: list[str] = []
     outline = digest._outline
     papers[100] += "- about zebras\n"
-    papers.insert(20, "### New[ICML'20]\n- about yaks\n\n")
+    papers.insert(20, "### New[ICML'20]\n- about [yaks](https://example.org/y)\n\n")
     del papers[50]
     write_notes(corpus, {"d.md": "## C\n\n" + "".join(papers)})
     with monkeypatch.context() as patch:

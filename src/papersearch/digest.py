@@ -43,6 +43,10 @@ _NOTE_SUFFIX = re.compile("|".join([*map(re.escape, SUFFIXES), "[%&]"]), re.IGNO
 _NEEDS_PARSER = re.compile(r"\n(?: {0,3}(?:```|~~~|<|(?:=+|-+)[ \t]*(?:\n|$))| {1,3}#)")
 """A line that may open a fence or raw HTML, underline a heading, or be an indented one. To begin with what every line
 begins with makes looking for it several times as fast as `^` does."""
+_PLAIN_LIST = re.compile(r"(?:#{1,6}[ \t][^\n]*\n)?\n*(?:- [^\s-][^\n]*\n(?:  [^\n]*\n|\n)*)*")
+"""A heading and items of one list, each with its indented lines: most papers are written so. What is indented by
+two, or stands on the line of an item, is within that item, whatever it is; only `- --` would be a rule."""
+_ITEM = re.compile(r"^- ", re.MULTILINE)
 _MAYBE_DEEP = re.compile(r"\n[ \t>\-*+0-9.)]{11}")
 
 
@@ -128,7 +132,7 @@ class _Part:
     @property
     def outline(self) -> _Outline:
         if self._known is None:
-            self._known = _outline(self._text)
+            self._known = _outline_of_list(self._text) or _outline(self._text)
         return self._known
 
     @property
@@ -235,6 +239,21 @@ class _Outline(Record):
     """Whether it may end inside a fence or raw HTML, which then goes on."""
 
 
+def _outline_of_list(text: str) -> _Outline | None:
+    """The outline of a part that is a heading and a plain list without links; None of any other. What _outline() finds
+    there, without the parser."""
+    may_link = "](" in text or "://" in text or ("][" in text and "<" in text)
+    if may_link or not _PLAIN_LIST.fullmatch(text + "\n"):
+        return None
+    starts = [item.start() for item in _ITEM.finditer(text)]
+    bullets: list[int] = []
+    line = at = 0
+    for start in starts:
+        line, at = line + text.count("\n", at, start), start
+        bullets.append(line)
+    return _Outline(_first_head(text.partition("\n")[0]), tuple(bullets))
+
+
 def _outline(text: str) -> _Outline:
     parser, env = _parser(), dict[str, object]()
     tokens = parser.parse(text + "\n", env)  # so that a blank line at the end is one
@@ -289,19 +308,23 @@ def _parts(lines: Sequence[str]) -> list[_Part]:
     return parts
 
 
-def _heads_of(part: _Part, lines: Sequence[str]) -> Iterable[tuple[int, int, int, str]]:
-    """As in an outline; where only the first line can be a heading, without parsing the part."""
-    if part.is_parsed:
-        return part.outline.heads
-    first = lines[part.start] if part.start < part.stop else ""
-    if not _ATX.match(first):
+def _first_head(line: str) -> tuple[tuple[int, int, int, str], ...]:
+    """The heading that begins with `#` in the first line of a part, as in an outline; nothing if there is none."""
+    if not _ATX.match(line):
         return ()
-    rest = first.lstrip("#")
+    rest = line.lstrip("#")
     source = rest.rstrip(" \t")
     without_closing = source.rstrip("#")
     if without_closing.endswith((" ", "\t")):
         source = without_closing
-    return ((len(first) - len(rest), 0, 1, mdTrim(source.replace("\0", "\ufffd"))),)
+    return ((len(line) - len(rest), 0, 1, mdTrim(source.replace("\0", "\ufffd"))),)
+
+
+def _heads_of(part: _Part, lines: Sequence[str]) -> Iterable[tuple[int, int, int, str]]:
+    """As in an outline; where only the first line can be a heading, without parsing the part."""
+    if part.is_parsed:
+        return part.outline.heads
+    return _first_head(lines[part.start]) if part.start < part.stop else ()
 
 
 def parse_note(path: str, text: str) -> Note:
