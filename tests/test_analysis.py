@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from papersearch.analysis import words as words_module
 from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
 from papersearch.analysis.stem import fingerprint, stem
-from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Token, parts_of, tokens
+from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Token, parts_of, terms_of, tokens
 from papersearch.analysis.words import jieba_words, jieba_words_with, vocabulary_cutter
 
 # Characters at which folding, cutting and joining are decided.
@@ -199,6 +199,24 @@ def test_every_letter_and_digit_is_in_a_term(text: str) -> None:
     words, pairs, _ = tokens(text, jieba_words)
     held = set("".join(token.term for token in (*words, *pairs)))
     assert {c for c in fold(normalize(text)[0]) if c.isalnum()} <= held
+
+
+PIECES = [
+    *"-_./*+&^:@'×·|=,%#>$~()[]! \n\t\r", "a", "B", "7", "12", "Abc", "c", "C++", "f#", "词", "模型", "攻击", "\n\n", "\n- ", "\n1. ",
+    "é", "Ⅷ", "²", "½", "℀", "…", "＋", "＃", "：", "，", "\\", "\\_", "\\-", "\u200b", "\u0301", "end-to-end", "x_i", "4,4,c", "a:b:c",
+    "yolov7", "LightSeq2", "\x0b", "\u2028", "ー", "カ",
+]  # fmt: skip
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join), st.sampled_from([0, 2048]))
+def test_terms_are_those_of_tokens(text: str, start: int) -> None:
+    words, pairs, taken = tokens(text, jieba_words, start)
+    assert terms_of(text, jieba_words, start, 3.0) == (
+        [(word.term, word.position, word.factor * 3.0) for word in words],
+        [(pair.term, pair.position, 1.0) for pair in pairs],
+        taken,
+    )
 
 
 @given(st.lists(st.text("中文检索图像学习模型", min_size=1, max_size=12), min_size=1, max_size=4))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice, repeat
+from operator import add
 from typing import NamedTuple
 
 from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
@@ -49,12 +51,19 @@ class Token(NamedTuple):
 # Read off the shadow of a text, in which every Chinese character is the same one.
 _UNIT = re.compile(rf"{CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*|[^\W_{CJK}]+")
 _CONNECTORS = frozenset("-_./*+&^:@'×·|=,%")
+_TAILS = frozenset("+#")
 # These are compiled when a text first needs them, which most queries and the lines they show do not.
 _PROGRAMMING = r"(?i)(?:(?<![^\W_])[a-z]\+\+|(?<![^\W_])[acfj]#)(?![^\W_])"
 _PARTS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\WA-Za-z\d_]+"
 _CASED = r"[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Za-z]\d|\d[A-Za-z]"
 _BLOCK_END = r"\n[ \t]*(?:\n|[-*+>#|]|\d+[.)])"
 _VERSION = r"([a-z]{2,})v(\d+)\Z"
+_LAST_UNIT = r"[^\W_]+\Z"
+_PIECE = (
+    rf"(\n[ \t]*[\n\-*+>#|])|({CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*)"
+    rf"|([^\W_{CJK}]+)((?:[{re.escape(''.join(sorted(_CONNECTORS)))}][^\W_{CJK}]+)+)?"
+)
+"""The end of a block (1), a run of Chinese (2), a word (3) that may be the first of a chain (4)."""
 
 
 def units(text: str) -> tuple[list[Unit], str]:
@@ -174,23 +183,112 @@ def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[To
             ]
             continue
         taken = last.position + 1
-        begin, end = first.origins[0], source_end(text, last.origins[-1])
-        for unit in group:
-            position, s, e = start + unit.position, unit.origins[0], _ends(text, unit.origins[-1:])[0]
-            words += [new(Token, (term, position, s, e, factor)) for term, factor in _forms(unit.text)]
-        if len(group) > 1:
-            joined = fold("".join(unit.text for unit in group))[:MAX_TERM]
-            words.append(Token(joined, at, begin, end))
-            if (root := stem(joined)) != joined:
-                words.append(Token(STEM_MARK + root, at, begin, end))
-            symbols = fold(whole)[:MAX_TERM]
-            if any(c in symbols for c in _CONNECTORS - {"-", "_"}) or len(joined) <= 4:
-                words.append(Token(symbols, at, begin, end))
-        follows = end < len(text) and text[end] in "+#"
+        if len(group) == 1:
+            begin, end = first.origins[0], _ends(text, first.origins[-1:])[0]
+            words += [new(Token, (term, at, begin, end, factor)) for term, factor in _forms(first.text)]
+        else:
+            ends = [_ends(text, unit.origins[-1:])[0] for unit in group]
+            end = ends[-1]
+            for term, i, j, factor in _chain_forms([unit.text for unit in group], whole):
+                words.append(Token(term, start + group[i].position, group[i].origins[0], ends[j], factor))
+        follows = text[end : end + 1] in _TAILS
         tail = re.compile(_PROGRAMMING).match(text, last.origins[0]) if follows else None
         if tail:
             words.append(Token(fold(tail.group()), start + last.position, last.origins[0], tail.end()))
     return words, grams, taken
+
+
+def _chain_forms(texts: Sequence[str], whole: str) -> list[tuple[str, int, int, float]]:
+    """Terms of several units that make one chain: each with the first and the last unit that it stands for, and its
+    factor. `whole`: the chain as written."""
+    found = [(term, i, i, factor) for i, text in enumerate(texts) for term, factor in _forms(text)]
+    last = len(texts) - 1
+    joined = fold("".join(texts))[:MAX_TERM]
+    found.append((joined, 0, last, 1.0))
+    if (root := stem(joined)) != joined:
+        found.append((STEM_MARK + root, 0, last, 1.0))
+    symbols = fold(whole)[:MAX_TERM]
+    if any(c in symbols for c in _CONNECTORS - {"-", "_"}) or len(joined) <= 4:
+        found.append((symbols, 0, last, 1.0))
+    return found
+
+
+@lru_cache(maxsize=16_384)
+def _linked_forms(written: str) -> tuple[int, tuple[tuple[str, int, float], ...]]:
+    """(number of units, terms with the number of their first unit and their factor) of units with single symbols
+    between them, which may make several chains."""
+    units_here = re.findall(r"[^\W_]+", written)
+    forms: list[tuple[str, int, float]] = []
+    first, whole, at = 0, "", 0
+    for i, text in enumerate(units_here):
+        after = units_here[i + 1] if i + 1 < len(units_here) else ""
+        at += len(text)
+        connector = written[at : at + 1]
+        at += 1
+        whole += text
+        if after and _joins(text, connector, after):
+            whole += connector
+            continue
+        if i == first:
+            forms += [(term, i, factor) for term, factor in _forms(text)]
+        else:
+            forms += [(t, first + k, factor) for t, k, _, factor in _chain_forms(units_here[first : i + 1], whole)]
+        first, whole = i + 1, ""
+    return len(units_here), tuple(forms)
+
+
+Term = tuple[str, int, float]
+"""A term at a position, with a boost."""
+
+
+def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[list[Term], list[Term], int]:
+    """What tokens() finds, without its place in the text: for who indexes it, in two thirds of the time or less.
+
+    Returns:
+        The words, with their factors times `boost`; the grams, with 1.0; the number of positions taken.
+    """
+    normalized, origins = normalize(text)
+    if type(origins) is not range:  # what joins a chain is then to be looked for in the text itself
+        found, pairs, taken = tokens(text, cut, start)
+        words = [(token.term, token.position, token.factor * boost) for token in found]
+        return words, [(pair.term, pair.position, 1.0) for pair in pairs], taken
+    words = []
+    grams: list[Term] = []
+    position, ended = start, False
+    for match in re.compile(_PIECE).finditer(shadow(normalized)):
+        kind = match.lastindex
+        if kind == 1:
+            ended = position > start
+            continue
+        if ended:
+            position += 1
+            ended = False
+        begin, end = match.span()
+        written = normalized[begin:end]
+        if kind == 2:
+            if "\n" in written:  # without the blanks of line ends
+                written = "".join(written.split())
+            words += [(word, position + offset, boost) for word, offset in cut(written)]
+            size = len(written)
+            if size == 1:
+                grams.append((written, position, 1.0))
+            else:
+                pairs_here = map(add, written, islice(written, 1, None))
+                grams += zip(pairs_here, range(position, position + size - 1), repeat(1.0))
+            position += size
+            continue
+        if kind == 3:
+            words += [(term, position, factor * boost) for term, factor in _forms(written)]
+            position += 1
+        else:
+            count, forms = _linked_forms(written)
+            words += [(term, position + i, factor * boost) for term, i, factor in forms]
+            position += count
+        if text[end : end + 1] in _TAILS and (last := re.compile(_LAST_UNIT).search(written)):
+            tail = re.compile(_PROGRAMMING).match(text, begin + last.start())
+            if tail:
+                words.append((fold(tail.group()), position - 1, boost))
+    return words, grams, position - start
 
 
 INITIALS_MARK = "^"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from papersearch.analysis.normalize import exact_value
-from papersearch.analysis.tokens import Token, initials, tokens
+from papersearch.analysis.tokens import Term, initials, terms_of
 from papersearch.analysis.words import Cutter
 from papersearch.fields import FIELDS, GRAMS, TEXT, zone
 from papersearch.index.writer import Document
@@ -25,34 +25,34 @@ class _Text:
 
     def __init__(self, cut: Cutter) -> None:
         self.cut = cut
-        self.words: list[tuple[str, int, float]] = []
-        self.grams: list[tuple[str, int, float]] = []
+        self.words: list[Term] = []
+        self.grams: list[Term] = []
         self.length = 0
         self._next = {name: zone(name)[0] for name, field in FIELDS.items() if field.zone[1]}
 
     def add(self, zone_name: str, text: str, boost: float, *, counted: bool = True) -> None:
         """Tokens of `text` in the zone, or, where the zone is full, in the note zone: nothing is dropped."""
         at = self._next[zone_name]
-        words, grams, taken = tokens(text, self.cut, at)
+        words, grams, taken = terms_of(text, self.cut, at, boost)
         if at + taken > zone(zone_name)[1]:
             zone_name, shift = "note", self._next["note"] - at
             words, grams = _shifted(words, shift), _shifted(grams, shift)
             at += shift
         self._next[zone_name] = at + taken + GAP
-        self.words += [(t.term, t.position, boost * t.factor) for t in words]
-        self.grams += [(t.term, t.position, 1.0) for t in grams]
+        self.words += words
+        self.grams += grams
         if counted:
             self.length += taken
 
-    def add_terms(self, zone_name: str, terms: Iterable[str], boost: float) -> None:
+    def add_terms(self, zone_name: str, made: Iterable[str], boost: float) -> None:
         """Terms that are made, not written: all at the next position of the zone."""
         at = self._next[zone_name]
-        self.words += [(term, at, boost) for term in terms]
+        self.words += [(term, at, boost) for term in made]
         self._next[zone_name] = at + 1 + GAP
 
 
-def _shifted(found: Iterable[Token], by: int) -> list[Token]:
-    return [token._replace(position=token.position + by) for token in found]
+def _shifted(found: Iterable[Term], by: int) -> list[Term]:
+    return [(term, position + by, boost) for term, position, boost in found]
 
 
 def to_document(paper: Paper, cut: Cutter) -> Document:
