@@ -99,17 +99,35 @@ def test_a_worker_that_fails_is_told_and_leaves_nothing(
 
 def test_what_other_workers_wrote_is_removed(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     number_of_workers(monkeypatch, 2)
-    analyse = workers.analyse
+    analyse = workers.Workers.analyse
 
     def fails(*arguments: object) -> None:
         entries = analyse(*arguments)  # type: ignore[arg-type]
         assert len(entries) == 2 and len(list((tmp_path / "i").glob("*.inv"))) == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers, "analyse", fails)
+    monkeypatch.setattr(workers.Workers, "analyse", fails)
     with pytest.raises(KeyboardInterrupt):
         build_index(corpus, tmp_path / "i")
     assert [file.name for file in (tmp_path / "i").iterdir()] == ["lock"]
+
+
+def test_workers_are_started_before_notes_are_read_and_ended_if_they_are_not_needed(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[workers.Workers] = []
+    start = workers.Workers.__init__
+    monkeypatch.setattr(workers.Workers, "__init__", lambda self, *given: start(self, *given) or started.append(self))
+    monkeypatch.setattr("papersearch.index.workers.PAPER_BYTES", 1)
+    build_index(corpus, tmp_path / "i")
+    assert len(started) == (1 if workers.workers_for(10**6) > 1 else 0)
+    with open_snapshot(tmp_path / "i") as snapshot:
+        assert len(snapshot.segments()) == 1 and snapshot.doc_count == 300
+    monkeypatch.setattr(workers, "shares", None)
+    monkeypatch.setattr("papersearch.digest.read_corpus", lambda roots: sys.exit(3))
+    with pytest.raises(SystemExit):
+        build_index(corpus, tmp_path / "i", rebuild=True)
+    assert all(worker.process.returncode is not None for all_of_them in started for worker in all_of_them._workers)
 
 
 def test_a_worker_whose_builder_dies_writes_nothing(tmp_path: Path) -> None:

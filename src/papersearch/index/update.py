@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from papersearch.digest import Row
     from papersearch.glossary.terms import Terms
     from papersearch.index.places import Columns, Places
+    from papersearch.index.workers import Workers
     from papersearch.index.writer import IndexWriter
     from papersearch.reports import Changes
 
@@ -129,7 +130,7 @@ def update(
     started = time.perf_counter()
     if not roots:
         raise UsageError("no corpus is named; name a folder of Markdown or one file")
-    scan(roots)  # a missing corpus is told before anything is locked or created
+    states, _ = scan(roots)  # a missing corpus is told before anything is locked or created
     terms = read_terms(roots)
     reason = _reason_to_rebuild(folder, terms, rebuild)
     if dry_run:
@@ -140,14 +141,19 @@ def update(
 
     while True:
         try:
-            with IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer:
+            with (
+                IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer,
+                contextlib.ExitStack() as helpers,
+            ):
                 base = writer.base
                 if not reason and (base is None or _outdated(base, terms)):
                     # Another process changed the index between the look and the lock.
                     reason = NO_INDEX if base is None else _outdated(base, terms)
                     continue
+                expected = sum(state.size for state in states) if reason else 0
+                analysis = _Analysis(folder, terms, helpers, expected)
                 plan = _plan(roots, base, terms, reason)
-                _carry_out(plan, writer, base, roots, terms, progress, anew=rebuild)
+                _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
             return _timed(plan.changes, started)
         except IndexDamagedError:
             if reason:
@@ -160,7 +166,7 @@ def _carry_out(
     writer: IndexWriter,
     base: Snapshot | None,
     roots: Sequence[str],
-    terms: Terms,
+    analysis: _Analysis,
     progress: Progress | None,
     *,
     anew: bool,
@@ -171,7 +177,7 @@ def _carry_out(
     if not plan.columns.ids:
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
         raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
-    _analyse(plan.work, writer, terms, progress or (lambda done, total: None))
+    analysis.add(plan.work, writer, progress or (lambda done, total: None))
     for paper_id in plan.changes.removed:
         writer.remove(paper_id)
     shipped_in(writer.folder, anew=anew)  # compiled now, so that no search has to
@@ -180,24 +186,46 @@ def _carry_out(
         writer.commit({**plan.meta, "origin": _origin(writer.folder)}, plan.columns)
 
 
-def _analyse(work: Sequence[Paper], writer: IndexWriter, terms: Terms, progress: Progress) -> None:
-    """Add documents of the papers, on all cores if there are many."""
-    from papersearch.index.workers import analyse, workers_for
+class _Analysis:
+    """Papers → documents, on all cores if there are many."""
 
-    progress(0, len(work))
-    count = workers_for(len(work))
-    if count > 1:
-        entries = analyse(writer.folder, work, terms.words, count, lambda done: progress(done, len(work)))
-        writer.adopt(entries, [paper.id for paper in work])
-    elif work:
-        from papersearch.analysis.words import jieba_words_with
-        from papersearch.index.documents import to_document
+    def __init__(self, folder: str, terms: Terms, helpers: contextlib.ExitStack, expected: int) -> None:
+        """`helpers` ends the processes that help. They are started here where notes of `expected` bytes are to be
+        read, so that they are ready when these are."""
+        from papersearch.index.workers import PAPER_BYTES, workers_for
 
-        cut = jieba_words_with(terms.words)
-        for done, paper in enumerate(work):
-            progress(done, len(work))
-            writer.add(to_document(paper, cut))
-    progress(len(work), len(work))
+        self._folder, self._words, self._helpers = folder, terms.words, helpers
+        self._workers: Workers | None = None
+        count = workers_for(expected // PAPER_BYTES)
+        if count > 1:
+            self._start(count)
+
+    def _start(self, count: int) -> Workers:
+        from papersearch.index.workers import Workers
+
+        self._workers = self._helpers.enter_context(Workers(self._folder, self._words, count))
+        return self._workers
+
+    def add(self, work: Sequence[Paper], writer: IndexWriter, progress: Progress) -> None:
+        """Add documents of the papers."""
+        from papersearch.index.workers import workers_for
+
+        progress(0, len(work))
+        count = workers_for(len(work))
+        if count > 1:
+            workers = self._workers or self._start(count)
+            entries = workers.analyse(work, lambda done: progress(done, len(work)))
+            writer.adopt(entries, [paper.id for paper in work])
+        elif work:
+            self._helpers.close()  # there are fewer papers than it seemed
+            from papersearch.analysis.words import jieba_words_with
+            from papersearch.index.documents import to_document
+
+            cut = jieba_words_with(self._words)
+            for done, paper in enumerate(work):
+                progress(done, len(work))
+                writer.add(to_document(paper, cut))
+        progress(len(work), len(work))
 
 
 def _origin(folder: str) -> int:

@@ -4,10 +4,13 @@ A worker is another Python that runs main() of this module, told so on its comma
 program that started it, is never forked, and works from scripts without a `__main__` of their own. It reads JSON lines
 on its standard input (what it has to know, papers as they are stored, `null` at the end) and writes JSON lines: how
 many papers are done, in the end the segments it has written. A worker whose input ends without `null` writes nothing.
+
+Workers may be started before the papers are known: they load jieba's dictionary while notes are read.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -15,16 +18,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from papersearch.errors import IndexFolderError, PapersearchError
 from papersearch.index.toc import SegmentEntry
 from papersearch.paper import Paper
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 PARALLEL_FROM = 500
 """Papers from which on a second process pays: one takes a second to start, with jieba's dictionary."""
 MOST_WORKERS = 8
 """More would make segments that a search has to look through one by one."""
+PAPER_BYTES = 1000
+"""Of notes, by which the number of papers is guessed before they are read."""
 REPORT_EVERY = 25
 """Papers between two reports of a worker."""
 
@@ -53,23 +61,28 @@ def shares(papers: Sequence[Paper], count: int) -> list[Sequence[Paper]]:
 class _Worker:
     """One process with the threads that feed it and listen to it."""
 
-    def __init__(self, number: int, folder: str, words: Sequence[str], share: Sequence[Paper], told: _Told) -> None:
+    def __init__(self, number: int, folder: str, words: Sequence[str], told: _Told) -> None:
         self._number, self._told = number, told
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        assert self.process.stdin is not None and self.process.stdout is not None
+        self._shares = queue.SimpleQueue[Sequence[Paper]]()
         head = {"folder": folder, "words": list(words)}
-        for work in (lambda: self._feed(self.process.stdin, head, share), lambda: self._listen(self.process.stdout)):
+        for work in (lambda: self._feed(self.process.stdin, head), lambda: self._listen(self.process.stdout)):
             threading.Thread(target=work, daemon=True).start()
 
-    def _feed(self, pipe: IO[bytes] | None, head: dict[str, Any], share: Sequence[Paper]) -> None:
+    def give(self, share: Sequence[Paper]) -> None:
+        """Tell it what to do; to be called once."""
+        self._shares.put(share)
+
+    def _feed(self, pipe: IO[bytes] | None, head: dict[str, Any]) -> None:
         assert pipe is not None
         try:
             with pipe:
                 pipe.write(_line(head))
-                for paper in share:
+                pipe.flush()
+                for paper in self._shares.get():
                     pipe.write(_line([paper.stored(), paper.path, paper.line, paper.end_line]))
                 pipe.write(_line(None))
         except (OSError, ValueError):
@@ -90,43 +103,63 @@ def _line(value: object) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def analyse(
-    folder: str, papers: Sequence[Paper], words: Sequence[str], count: int, progress: Callable[[int], None]
-) -> list[SegmentEntry]:
-    """Segments with the documents of all papers, in their order, written by `count` processes into the folder.
+class Workers:
+    """Processes that write segments into a folder; they start at once. A context manager: leaving it ends them.
 
-    `words`: the user's own. `progress(done)` is called now and then. Raises IndexFolderError when a worker fails; what
-    was written by then is left to the caller to remove.
+    `words`: the user's own. Raises IndexFolderError when a process cannot be started.
     """
-    told: _Told = queue.SimpleQueue()
-    workers: list[_Worker] = []
-    complete = False
-    try:
-        for number, share in enumerate(shares(papers, count)):
-            workers.append(_Worker(number, folder, words, share, told))
+
+    def __init__(self, folder: str, words: Sequence[str], count: int) -> None:
+        self._folder = folder
+        self._told: _Told = queue.SimpleQueue()
+        self._workers: list[_Worker] = []
+        try:
+            for number in range(count):
+                self._workers.append(_Worker(number, folder, words, self._told))
+        except OSError as error:
+            self.close()
+            raise IndexFolderError(
+                f"no process could be started to help to build the index ({error.strerror})"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        for worker in self._workers:
+            worker.process.kill()
+            worker.give(())  # for its thread to end
+        for worker in self._workers:
+            worker.process.wait()
+
+    def analyse(self, papers: Sequence[Paper], progress: Callable[[int], None]) -> list[SegmentEntry]:
+        """Segments with the documents of all papers, in their order. To be called once.
+
+        `progress(done)` is called now and then. Raises IndexFolderError when a worker fails; what was written by then
+        is left to the caller to remove.
+        """
+        busy = shares(papers, len(self._workers))
+        for worker, share in zip(self._workers, busy, strict=False):
+            worker.give(share)
         found: dict[int, list[SegmentEntry]] = {}
-        done = [0] * len(workers)
-        while len(found) < len(workers):
-            number, message = told.get()
+        done = [0] * len(self._workers)
+        while len(found) < len(busy):
+            number, message = self._told.get()
             if type(message) is int:
                 done[number] = message
                 progress(sum(done))
             elif type(message) is list:
                 found[number] = [_entry(*values) for values in message]
             elif number not in found:
-                reason = message["error"] if message else f"exit code {workers[number].process.wait()}"
+                reason = message["error"] if message else f"exit code {self._workers[number].process.wait()}"
                 raise IndexFolderError(
-                    f"a process that helped to build the index in {folder} failed ({reason}); try again"
+                    f"a process that helped to build the index in {self._folder} failed ({reason}); try again"
                 )
-        complete = True
-        return [entry for number in range(len(workers)) for entry in found[number]]
-    except OSError as error:
-        raise IndexFolderError(f"no process could be started to help to build the index ({error.strerror})") from None
-    finally:
-        for worker in workers:
-            if not complete:
-                worker.process.kill()
-            worker.process.wait()
+        return [entry for number in range(len(busy)) for entry in found[number]]
 
 
 def _entry(name: str, documents: int, lengths: dict[str, int], files: dict[str, list[int]]) -> SegmentEntry:
@@ -136,6 +169,7 @@ def _entry(name: str, documents: int, lengths: dict[str, int], files: dict[str, 
 
 def main() -> None:
     """What a worker does."""
+    gc.disable()  # what a document leaves behind has no cycles, and looking for some takes longer the larger the pool
     out = sys.stdout.buffer
 
     def tell(value: object) -> None:
@@ -146,6 +180,7 @@ def main() -> None:
         tell(_work(sys.stdin.buffer, tell))
     except (PapersearchError, OSError, MemoryError) as error:
         tell({"error": str(error) or type(error).__name__})
+    os._exit(0)  # to take a dictionary and a pool apart, object by object, would take a while
 
 
 def _work(lines: IO[bytes], tell: Callable[[object], None]) -> list[tuple[object, ...]]:
@@ -157,6 +192,7 @@ def _work(lines: IO[bytes], tell: Callable[[object], None]) -> list[tuple[object
     if head is None:
         return []
     cut = jieba_words_with(head["words"])
+    cut("字")  # loads the dictionary, mostly before there are papers
     writer = SegmentsWriter(head["folder"])
     try:
         for done, line in enumerate(lines, 1):
