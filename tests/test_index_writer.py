@@ -25,8 +25,9 @@ from papersearch.errors import (
     IndexReadOnlyError,
     UsageError,
 )
-from papersearch.index import builder, codec, flatfile, lock, toc
+from papersearch.index import builder, codec, flatfile, lock, toc, workers
 from papersearch.index.reader import open_snapshot, read_generation
+from papersearch.index.toc import SegmentEntry
 from papersearch.index.verify import verify
 from papersearch.index.writer import Document, IndexWriter
 
@@ -243,6 +244,20 @@ def test_merging_keeps_the_order_of_documents(tmp_path: Path, monkeypatch: pytes
         commit(tmp_path, document(ids[start]), document(ids[start + 1]))
     with open_snapshot(tmp_path) as snapshot:
         assert [doc for doc_id in ids if (doc := snapshot.doc_of(doc_id)) is not None] == list(range(40))
+
+
+def test_a_few_edits_do_not_rewrite_what_several_processes_have_built() -> None:
+    def sizes(*documents: int) -> list[list[int]]:
+        segments = [codec.FlatSegment("", SegmentEntry(f"{n:016}", count)) for n, count in enumerate(documents)]
+        return [[segment.doc_count() for segment in group] for group in codec.merge_plan(segments)]
+
+    built = [5000, 5000]
+    assert sizes(*built, *[1] * 7) == [[5000], [5000], *[[1]] * 7]
+    assert sizes(*built, *[1] * 8) == [[5000], [5000], [1] * 8]
+    assert sizes(*built, *[20] * 7, 1) == [[5000], [5000], *[[20]] * 7, [1]]
+    assert sizes(*built, *[20] * 8, 1) == [[5000], [5000], [20] * 8 + [1]]
+    most = workers.MOST_WORKERS
+    assert sizes(*[5000] * most, 1) == [*[[5000]] * most, [1]]
 
 
 def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:

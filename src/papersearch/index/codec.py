@@ -446,9 +446,10 @@ def _tier(documents: int) -> int:
 def merge_plan(segments: list[FlatSegment]) -> list[list[FlatSegment]]:
     """Which neighbours become one segment.
 
-    Small indexes become one segment. In larger ones, whenever the last MERGE_FACTOR or more segments are all of one
-    tier (a power of MERGE_FACTOR) or below, they become one: each document is rewritten once per tier, and there are
-    fewer than MERGE_FACTOR segments of each tier.
+    Small indexes become one segment. In larger ones, whenever MERGE_FACTOR of the last segments are of one tier (a
+    power of MERGE_FACTOR), they and the smaller ones after them become one: each document is rewritten once per tier,
+    and there are fewer than MERGE_FACTOR segments of each tier. Fewer large segments and some small ones are left
+    alone: an edit should not rewrite all that several processes have built.
     """
     groups = [[segment] for segment in segments]
     sizes = [segment.doc_count() for segment in segments]
@@ -459,7 +460,7 @@ def merge_plan(segments: list[FlatSegment]) -> list[list[FlatSegment]]:
         first = len(sizes)
         while first and _tier(sizes[first - 1]) <= tier:
             first -= 1
-        if len(sizes) - first >= MERGE_FACTOR:
+        if sum(_tier(size) == tier for size in sizes[first:]) >= MERGE_FACTOR:
             groups[first:] = [[segment for group in groups[first:] for segment in group]]
             sizes[first:] = [sum(sizes[first:])]
         tier += 1

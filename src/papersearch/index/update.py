@@ -33,6 +33,7 @@ from papersearch.files import (
     digest_of,
     disk_path,
     read_bytes,
+    require,
     root_names,
     scan,
 )
@@ -130,7 +131,8 @@ def update(
     started = time.perf_counter()
     if not roots:
         raise UsageError("no corpus is named; name a folder of Markdown or one file")
-    states, _ = scan(roots)  # a missing corpus is told before anything is locked or created
+    for root in roots:
+        require(root)  # a missing corpus is told before anything is locked or created
     terms = read_terms(roots)
     reason = _reason_to_rebuild(folder, terms, rebuild)
     if dry_run:
@@ -150,7 +152,7 @@ def update(
                     # Another process changed the index between the look and the lock.
                     reason = NO_INDEX if base is None else _outdated(base, terms)
                     continue
-                expected = sum(state.size for state in states) if reason else 0
+                expected = sum(state.size for state in scan(roots)[0]) if reason else 0
                 analysis = _Analysis(folder, terms, helpers, expected)
                 plan = _plan(roots, base, terms, reason)
                 _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
@@ -397,7 +399,7 @@ def _plan_of_edits(
         return None
     paths = [state.path for state in states]
     edited = set(changed_files(roots, known, int(meta.get("looked_at", 0)), states))
-    columns = places.copied([new.replace(digest=old.digest) for old, new in zip(known, states, strict=True)])
+    columns = places.copied([old.at(new) for old, new in zip(known, states, strict=True)])
     if TERMS_NAME in edited:
         edited.remove(TERMS_NAME)
         number = paths.index(TERMS_NAME)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 PARALLEL_FROM = 500
 """Papers from which on a second process pays: one takes a second to start, with jieba's dictionary."""
-MOST_WORKERS = 8
-"""More would make segments that a search has to look through one by one."""
+MOST_WORKERS = 7
+"""More would make segments that a search has to look through one by one, or that the commit would merge."""
 PAPER_BYTES = 1000
 """Of notes, by which the number of papers is guessed before they are read."""
 REPORT_EVERY = 25
