@@ -7,17 +7,26 @@ import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
+from papersearch.glossary import RELATED, Glossary, Name, key_of, read_groups, related_source, sources, spelling_of
+from papersearch.glossary.compiled import open_compiled
+
 FOLDER = files("papersearch").joinpath("glossary")
-FILES = sorted(path.name for path in FOLDER.iterdir() if path.name.endswith(".tsv"))
+FILES = sorted(path.name for path in FOLDER.iterdir() if path.name.endswith(".tsv") and path.name != RELATED)
 HAN = re.compile("[\u3400-\u9fff]")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9+/&'.-]*")
 SHORT = re.compile(r"(?=(?:[^A-Z]*[A-Z]){2})[^ ]+")
 SINGLE_CHARACTERS_THAT_MEAN_ONE_THING = frozenset("帧熵秩凸")
 MAX_GROUPS_PER_FORM = 3
 MIN_GROUPS = 900
+MIN_RELATED = 150
+MOST_NEAR = 24
+"""More would make an idea near everything."""
+NOT_RELATED = {"general.tsv", "maths.tsv", "organisations.tsv"}
+"""Files whose ideas are too general, or are names of somebody."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,10 @@ def test_there_are_enough_groups_in_every_file() -> None:
 
 def test_every_file_is_named_in_the_readme() -> None:
     readme = FOLDER.joinpath("README.md").read_text(encoding="utf-8")
-    report([name for name in FILES if f"`{name}`" not in readme])
+    report([name for name in (*FILES, RELATED) if f"`{name}`" not in readme])
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, RELATED])
 def test_text_is_normal_and_ends_with_one_newline(name: str) -> None:
     text = "\n".join(lines(name))
     assert text == unicodedata.normalize("NFKC", text)
@@ -254,3 +263,67 @@ def test_different_ideas_are_different_groups(left: str, right: str) -> None:
 def test_what_is_known_to_be_ambiguous_is_marked(text: str) -> None:
     assert places(text)
     assert not places(text, sure=True)
+
+
+# ---- what lies near what
+
+ROWS = [tuple(line.split("|")) for line in lines(RELATED) if line and not line.startswith("#")]
+SURE = {form.text: group.place for group in GROUPS for form in group.forms if not form.marked}
+
+
+def test_related_ideas_are_sure_names_of_groups() -> None:
+    assert len(ROWS) >= MIN_RELATED
+    report([f"{name} in {'|'.join(row)}" for row in ROWS for name in row if name not in SURE])
+
+
+def test_every_field_of_study_has_related_ideas() -> None:
+    named = Counter(SURE[name].split(":")[0] for row in ROWS for name in row)
+    report([f"{name}: {named[name]} names in {RELATED}" for name in set(FILES) - NOT_RELATED if named[name] < 10])
+
+
+def test_no_idea_is_near_itself_and_no_pair_stands_twice() -> None:
+    pairs_of = Counter(frozenset((SURE[row[0]], SURE[name])) for row in ROWS for name in row[1:])
+    report([f"{sorted(pair)}: {count} times" for pair, count in pairs_of.items() if len(pair) < 2 or count > 1])
+    report(["|".join(row) for row in ROWS if len({SURE[name] for name in row}) < len(row) or len(row) < 2])
+
+
+def test_no_idea_is_near_too_many() -> None:
+    near = Counter(SURE[name] for row in ROWS for other in row[1:] for name in (row[0], other))
+    report([f"{place}: near {count} ideas" for place, count in near.items() if count > MOST_NEAR])
+
+
+def test_compiled_it_answers_as_read_from_text(tmp_path: Path) -> None:
+    def read() -> tuple[list[tuple[Name, ...]], list[tuple[Name, ...]]]:
+        return list(read_groups(sources())), list(read_groups([related_source()]))
+
+    text, compiled = Glossary(*read()), open_compiled(str(tmp_path), "s", read)
+    assert compiled
+    near = 0
+    for form in (form for group in GROUPS for form in group.forms):
+        key, spelling = key_of(form.text), spelling_of(form.text)
+        assert text.senses(key, spelling) == compiled.senses(key, spelling)
+        found = text.related(key, spelling)
+        assert found == compiled.related(key, spelling)
+        near += bool(found)
+    assert near > len(ROWS)
+
+
+def test_what_lies_near_goes_by_spelling_and_never_from_a_marked_form() -> None:
+    def group(*texts: str) -> tuple[Name, ...]:
+        return tuple(Name(text.removesuffix("?"), text.endswith("?")) for text in texts)
+
+    transformer, attention, transform, matrix = (
+        group("变换器", "transformer", "TF?"),
+        group("注意力", "attention"),
+        group("变换", "transform"),
+        group("矩阵", "matrix"),
+    )
+    glossary = Glossary(
+        [transformer, attention, transform, matrix],
+        [group("transformer", "attention"), group("matrix", "变换", "none")],
+    )
+    assert glossary.related("transform", "transformer") == [attention]
+    assert glossary.related("transform", "transform") == [matrix]
+    assert glossary.related("注意力", "注意力") == [transformer]
+    assert glossary.related("注意力", "注意力", ["变换器"]) == []
+    assert glossary.related("tf", "tf") == glossary.related("nowhere", "nowhere") == []

@@ -60,10 +60,10 @@ def index_of(corpus: Path) -> Path:
 _compiled: dict[str, Path] = {}
 
 
-def copy_glossary(path: str, groups: Iterable[Any], signature: str) -> None:
+def copy_glossary(path: str, groups: Iterable[Any], related: Iterable[Any], signature: str) -> None:
     """In the place of compile_glossary(), for tests that fill many index folders: compiles once, then copies."""
     if signature not in _compiled:
         compiled = _temporary_folder() / "glossary"
-        compile_glossary(str(compiled), groups, signature)
+        compile_glossary(str(compiled), groups, related, signature)
         _compiled[signature] = compiled
     shutil.copyfile(_compiled[signature], path)

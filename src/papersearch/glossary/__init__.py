@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from papersearch.analysis.normalize import fold
@@ -13,6 +14,8 @@ from papersearch.record import Record
 
 AMBIGUOUS = "?"
 """Ends a short form that stands for other ideas too."""
+RELATED = "related.tsv"
+"""The file whose rows say which groups of the others lie near each other."""
 REMEMBERED = 1 << 13
 """Look-ups of each kind that are remembered."""
 LONGEST_KEY = 8
@@ -42,38 +45,100 @@ def key_atoms(text: str) -> list[str]:
     return [unit.text if unit.cjk else stem(fold(unit.text)) for unit in units(text)[0]]
 
 
+@lru_cache(maxsize=REMEMBERED)
+def key_of(text: str) -> str:
+    """What a form is looked up by: its atoms joined by blanks. A query asks for that of the same names repeatedly."""
+    return " ".join(key_atoms(text))
+
+
 def spelling_of(text: str) -> str:
     """The words of a form in lower case, joined by blanks whatever stood between them."""
     return " ".join(unit.text if unit.cjk else fold(unit.text) for unit in units(text)[0])
 
 
-def senses_of(groups: Iterable[tuple[Name, ...]], key: str, spelling: str) -> list[Sense]:
-    """The senses of a form in the groups that its key names. Where some have the very spelling, only these count:
-    `transform` is not `transformer`, though their stems are the same."""
-    by_stem: list[Sense] = []
-    by_spelling: list[Sense] = []
-    for group in groups:
-        own = [name for name in group if " ".join(key_atoms(name.text)) == key]
+def _meant(
+    groups: Iterable[tuple[Name, ...]], key: str, spelling: str
+) -> list[tuple[int, tuple[Name, ...], list[Name]]]:
+    """(which of the groups, the group, the names in it that the form is) for those that a form names. Where some have
+    the very spelling, only these count: `transform` is not `transformer`, though their stems are the same."""
+    by_stem: list[tuple[int, tuple[Name, ...], list[Name]]] = []
+    by_spelling: list[tuple[int, tuple[Name, ...], list[Name]]] = []
+    for at, group in enumerate(groups):
+        own = [name for name in group if key_of(name.text) == key]
         exact = [name for name in own if spelling_of(name.text) == spelling]
-        found = by_spelling if exact else by_stem
-        same = exact or own
-        found.append(Sense(tuple(n for n in group if n not in same), all(name.ambiguous for name in same)))
+        (by_spelling if exact else by_stem).append((at, group, exact or own))
     return by_spelling or by_stem
 
 
-class Glossary:
-    """Looks up what else a form is called."""
+def relations_of(groups: Iterable[tuple[Name, ...]], rows: Iterable[tuple[Name, ...]]) -> dict[int, list[int]]:
+    """Number of a group → numbers of those near it: in each row the first with each of the others, both ways. A name
+    that no group has for sure is passed over."""
+    sure = {name.text: number for number, group in enumerate(groups) for name in group if not name.ambiguous}
+    near: dict[int, list[int]] = {}
+    for row in rows:
+        numbers = [sure[name.text] for name in row if name.text in sure]
+        for other in numbers[1:]:
+            near.setdefault(numbers[0], []).append(other)
+            near.setdefault(other, []).append(numbers[0])
+    return {number: list(dict.fromkeys(others)) for number, others in near.items()}
 
-    def __init__(self, groups: Iterable[tuple[Name, ...]]) -> None:
+
+class Numbered:
+    """Looks up what else a form is called and what lies near it, in numbered groups. A subclass says where they are."""
+
+    def numbers(self, key: str) -> Sequence[int]:
+        """The groups that have a form with the key."""
+        raise NotImplementedError
+
+    def group(self, number: int) -> tuple[Name, ...]:
+        """The names of a group."""
+        raise NotImplementedError
+
+    def near(self, number: int) -> Sequence[int]:
+        """The groups near a group."""
+        raise NotImplementedError
+
+    def senses(self, key: str, spelling: str = "") -> list[Sense]:
+        """The ideas that a form may name; `key` is the form's atoms joined by blanks, `spelling` its words so."""
+        return [
+            Sense(tuple(n for n in group if n not in same), all(name.ambiguous for name in same))
+            for _, group, same in _meant(map(self.group, self.numbers(key)), key, spelling)
+        ]
+
+    def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]:
+        """The groups near the ideas that a form names for sure, each once, without those that have one of the keys
+        `but`; `key` and `spelling` as for senses()."""
+        numbers = self.numbers(key)
+        if not any(len(self.near(number)) for number in numbers):
+            return []
+        near = dict.fromkeys(
+            other
+            for at, _, same in _meant(map(self.group, numbers), key, spelling)
+            if not all(name.ambiguous for name in same)
+            for other in self.near(numbers[at])
+        )
+        without = {number for other in (key, *but) for number in self.numbers(other)}
+        return [self.group(number) for number in near if number not in without]
+
+    def meanings(self, word: str) -> list[str]:
+        """What a general dictionary makes of a word: a glossary is none."""
+        return []
+
+
+class Glossary(Numbered):
+    """A glossary read from text."""
+
+    def __init__(self, groups: Iterable[tuple[Name, ...]], related: Iterable[tuple[Name, ...]] = ()) -> None:
         self._groups: list[tuple[Name, ...]] = []
         self._by_key: dict[str, list[int]] = {}
         for group in groups:
             number = len(self._groups)
             self._groups.append(group)
             for name in group:
-                numbers = self._by_key.setdefault(" ".join(key_atoms(name.text)), [])
+                numbers = self._by_key.setdefault(key_of(name.text), [])
                 if number not in numbers:
                     numbers.append(number)
+        self._near = relations_of(self._groups, related)
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -81,13 +146,14 @@ class Glossary:
     def __contains__(self, key: object) -> bool:
         return key in self._by_key
 
-    def senses(self, key: str, spelling: str = "") -> list[Sense]:
-        """The ideas that a form may name; `key` is the form's atoms joined by blanks, `spelling` its words so."""
-        return senses_of((self._groups[number] for number in self._by_key.get(key, ())), key, spelling)
+    def numbers(self, key: str) -> Sequence[int]:
+        return self._by_key.get(key, ())
 
-    def meanings(self, word: str) -> list[str]:
-        """What a general dictionary makes of a word: a glossary is none."""
-        return []
+    def group(self, number: int) -> tuple[Name, ...]:
+        return self._groups[number]
+
+    def near(self, number: int) -> Sequence[int]:
+        return self._near.get(number, ())
 
 
 class Remembered:
@@ -105,11 +171,15 @@ class Remembered:
         return _kept(self._known, key, lambda: key in self._lookup)
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]:
-        """As Glossary.senses()."""
+        """As Numbered.senses()."""
         return _kept(self._senses, (key, spelling), lambda: self._lookup.senses(key, spelling))
 
+    def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]:
+        """As Numbered.related(), looked up each time: it goes by all that a query asks for."""
+        return self._lookup.related(key, spelling, but)
+
     def meanings(self, word: str) -> list[str]:
-        """As Glossary.meanings()."""
+        """As Numbered.meanings()."""
         return _kept(self._meanings, word, lambda: self._lookup.meanings(word))
 
 
@@ -133,9 +203,15 @@ def parse_groups(lines: Iterable[str]) -> Iterator[tuple[Name, ...]]:
 
 
 def sources() -> list[str]:
-    """The glossary files of the package, in a fixed order."""
+    """The glossary files of the package that hold groups, in a fixed order."""
     folder = os.path.dirname(__file__)
-    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".tsv")]
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".tsv") and name != RELATED)
+    return [os.path.join(folder, name) for name in names]
+
+
+def related_source() -> str:
+    """The file of the package that says which groups lie near each other."""
+    return os.path.join(os.path.dirname(__file__), RELATED)
 
 
 def signature_of(paths: Iterable[str]) -> str:
@@ -158,6 +234,8 @@ class Lookup(Protocol):
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]: ...
 
+    def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]: ...
+
     def meanings(self, word: str) -> list[str]: ...
 
 
@@ -174,6 +252,10 @@ class Combined:
         """The senses of all parts."""
         return [sense for part in self.parts for sense in part.senses(key, spelling)]
 
+    def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]:
+        """The groups that any part has near it."""
+        return [group for part in self.parts for group in part.related(key, spelling, but)]
+
     def meanings(self, word: str) -> list[str]:
         """The meanings of all parts."""
         return [meaning for part in self.parts for meaning in part.meanings(word)]
@@ -186,7 +268,7 @@ def shipped() -> Lookup:
     """The glossary of the package, read on first use."""
     global _shipped
     if _shipped is None:
-        _shipped = Glossary(read_groups(sources()))
+        _shipped = Glossary(read_groups(sources()), read_groups([related_source()]))
     return _shipped
 
 
@@ -194,5 +276,7 @@ def shipped_in(folder: str, *, anew: bool = False) -> Lookup:
     """The glossary of the package, compiled into an index folder where that can be written."""
     from papersearch.glossary.compiled import open_compiled
 
-    paths = sources()
-    return open_compiled(folder, signature_of(paths), lambda: read_groups(paths), anew=anew) or shipped()
+    paths, related = sources(), related_source()
+    signature = signature_of([*paths, related])
+    read = lambda: (read_groups(paths), read_groups([related]))  # noqa: E731 - one line, used once
+    return open_compiled(folder, signature, read, anew=anew) or shipped()

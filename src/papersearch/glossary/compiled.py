@@ -1,7 +1,7 @@
 """A glossary as one file that is looked up in place: reading the groups as text takes longer than a whole search.
 
 Sections: `keys` sorted, with `keys.at`; `ids` and `ids.at`, the groups of each key; `groups`, the groups as in the text
-files, with `groups.at`; `signature`, what they were made from.
+files, with `groups.at`; `near` and `near.at`, the groups near each group; `signature`, what they were made from.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from papersearch.errors import IndexDamagedError
-from papersearch.glossary import AMBIGUOUS, Name, Sense, key_atoms, parse_groups, senses_of
+from papersearch.glossary import AMBIGUOUS, Name, Numbered, key_of, parse_groups, relations_of
 from papersearch.index.flatfile import FlatFile, FlatWriter, narrow
 from papersearch.index.toc import sync_folder
 
@@ -20,19 +20,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    Groups = Iterable[tuple[Name, ...]]
+
 FILE_NAME = "glossary.bin"
 SEPARATOR = "\0"
+LAYOUT = 2
+"""Raised when the sections change: a file of another layout is compiled anew."""
 BEGUN = ".tmp"
 """Ends the name of a file that is not yet whole."""
 
 
-def compile_glossary(path: str, groups: Iterable[tuple[Name, ...]], signature: str) -> None:
-    """Write the groups to `path` in one step. Raises OSError."""
+def compile_glossary(
+    path: str, groups: Iterable[tuple[Name, ...]], related: Iterable[tuple[Name, ...]], signature: str
+) -> None:
+    """Write the groups, and which of them lie near each other, to `path` in one step. Raises OSError."""
     rows = list(groups)
     by_key: dict[bytes, list[int]] = {}
     for number, group in enumerate(rows):
         for name in group:
-            numbers = by_key.setdefault(" ".join(key_atoms(name.text)).encode(), [])
+            numbers = by_key.setdefault(key_of(name.text).encode(), [])
             if not numbers or numbers[-1] != number:
                 numbers.append(number)
     keys = sorted(by_key)
@@ -42,11 +48,19 @@ def compile_glossary(path: str, groups: Iterable[tuple[Name, ...]], signature: s
     for key in keys:
         numbers_of += by_key[key]
         starts.append(len(numbers_of))
+    relations = relations_of(rows, related)
+    near: list[int] = []
+    near_at = array("Q", [0])
+    for number in range(len(rows)):
+        near += relations.get(number, ())
+        near_at.append(len(near))
     with writing(path) as writer:
         put_strings(writer, "keys", keys)
         writer.put("ids", narrow(numbers_of))
         writer.put("ids.at", narrow(starts))
         put_strings(writer, "groups", lines)
+        writer.put("near", narrow(near))
+        writer.put("near.at", narrow(near_at))
         writer.put("signature", signature.encode())
 
 
@@ -103,8 +117,8 @@ def find_string(values: memoryview[Any], at: memoryview[Any], wanted: str) -> in
     return low if low < len(at) - 1 and bytes(values[at[low] : at[low + 1]]) == raw else -1
 
 
-class CompiledGlossary:
-    """Looks up what else a form is called; the same answers as Glossary."""
+class CompiledGlossary(Numbered):
+    """A glossary read in place; the same answers as Glossary."""
 
     def __init__(self, path: str) -> None:
         """Raises IndexDamagedError (a damaged file), OSError (none)."""
@@ -115,37 +129,42 @@ class CompiledGlossary:
         self._keys, self._key_at = file.section("keys", "B"), file.section("keys.at")
         self._ids, self._id_at = file.section("ids"), file.section("ids.at")
         self._groups, self._group_at = file.section("groups", "B"), file.section("groups.at")
-        if len(self._key_at) != len(self._id_at) or not len(self._key_at) or not len(self._group_at):
+        self._near, self._near_at = file.section("near"), file.section("near.at")
+        keys_fit = len(self._key_at) == len(self._id_at) and len(self._key_at)
+        if not keys_fit or len(self._group_at) != len(self._near_at) or not len(self._group_at):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and find_string(self._keys, self._key_at, key) >= 0
 
-    def senses(self, key: str, spelling: str = "") -> list[Sense]:
-        """As Glossary.senses()."""
+    def numbers(self, key: str) -> Sequence[int]:
         number = find_string(self._keys, self._key_at, key)
-        if number < 0:
-            return []
-        numbers = self._ids[self._id_at[number] : self._id_at[number + 1]]
-        return senses_of([self._group(group) for group in numbers], key, spelling)
+        return self._ids[self._id_at[number] : self._id_at[number + 1]] if number >= 0 else ()
 
-    def meanings(self, word: str) -> list[str]:
-        """None: see Glossary.meanings()."""
-        return []
-
-    def _group(self, number: int) -> tuple[Name, ...]:
-        if number >= len(self._group_at) - 1:
-            raise IndexDamagedError(f"{self.path}: group {number} is not there")
+    def group(self, number: int) -> tuple[Name, ...]:
+        """Raises IndexDamagedError where there is no such group."""
+        self._check(number)
         raw = bytes(self._groups[self._group_at[number] : self._group_at[number + 1]]).decode("utf-8", "replace")
         return next(parse_groups([raw.replace(SEPARATOR, "|")]), ())
 
+    def near(self, number: int) -> Sequence[int]:
+        """Raises IndexDamagedError where there is no such group."""
+        self._check(number)
+        return self._near[self._near_at[number] : self._near_at[number + 1]]
+
+    def _check(self, number: int) -> None:
+        if number >= len(self._group_at) - 1:
+            raise IndexDamagedError(f"{self.path}: group {number} is not there")
+
 
 def open_compiled(
-    folder: str, signature: str, read: Callable[[], Iterable[tuple[Name, ...]]], *, anew: bool = False
+    folder: str, signature: str, read: Callable[[], tuple[Groups, Groups]], *, anew: bool = False
 ) -> CompiledGlossary | None:
     """The compiled glossary of an index folder, made anew where that is asked for, or it is missing, damaged or of
-    other groups; None where it is not there and the folder cannot be written."""
+    other groups; None where it is not there and the folder cannot be written. `read` gives the groups, and the rows
+    that say which of them lie near each other."""
     path = os.path.join(folder, FILE_NAME)
+    signature = f"{LAYOUT} {signature}"
     if anew:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -158,5 +177,5 @@ def open_compiled(
             pass
         if attempt == 0:
             with contextlib.suppress(OSError):  # the folder cannot be written, or another writer was faster
-                compile_glossary(path, read(), signature)
+                compile_glossary(path, *read(), signature)
     return None

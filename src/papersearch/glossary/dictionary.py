@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from papersearch.errors import IndexDamagedError
-from papersearch.glossary import Sense
+from papersearch.glossary import Name, Sense
 from papersearch.glossary.compiled import SEPARATOR, find_string, put_strings, writing
 from papersearch.index.flatfile import FlatFile
 
@@ -47,6 +47,10 @@ class Dictionary:
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]:
         """None: what a general dictionary says is weaker than a glossary's names."""
+        return []
+
+    def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]:
+        """None: it says what words mean, not what lies near them."""
         return []
 
     def meanings(self, word: str) -> list[str]:
