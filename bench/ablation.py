@@ -80,11 +80,11 @@ def _word_form(run: str, offset: int = 0) -> ideas.Form:
     return ideas.Form(((TEXT, (run,), offset),))
 
 
-def _no_span(finder: Any, start: int, stop: int, groups: Iterable[ideas.Group], *, concept: bool = False) -> None:
+def _no_span(finder: Any, start: int, stop: int, groups: Iterable[ideas.Group], **_: object) -> None:
     """As _Finder.span(): neighbours stay ideas of their own."""
 
 
-def _loose_span(finder: Any, start: int, stop: int, groups: Iterable[ideas.Group], *, concept: bool = False) -> None:
+def _loose_span(finder: Any, start: int, stop: int, groups: Iterable[ideas.Group], **_: object) -> None:
     """As _Finder.span(): the words of a name may stand anywhere."""
     finder.found.spans.append(ideas.Span(start, stop, tuple(groups)))
 
@@ -122,6 +122,7 @@ MECHANISMS = (
         rebuild=True,
     ),
     Row("stems", "words match as written", _at(_same, "stem", tokens, ideas, glossary), rebuild=True),
+    Row("related ideas", "what lies near a missing idea adds nothing", _at(_none, "related", glossary.Numbered)),
     Row("parts of words", "`LightSeq2` is one word", _at(_none, "parts_of", tokens), rebuild=True),
     Row(
         "joined forms",
@@ -170,6 +171,8 @@ CONSTANTS = (
     *_values("GLOSSARY_FACTOR", (0.6, 0.8, 1.0), ideas),
     *_values("AMBIGUOUS_FACTOR", (0.2, 0.4, 0.8), ideas),
     *_values("CORRECTION_FACTOR", (0.5, 0.7, 1.0), ideas),
+    *_values("RELATED_FACTOR", (0.1, 0.2, 0.3, 0.5), ideas),
+    *_values("RELATED_LIMIT", (0.25, 0.5, 1.0), search),
     *_values("SINGLE_CHARACTER", (0.25, 0.5, 1.0), ideas),
     *_values("SPAN_BONUS", (0.0, 0.15, 0.3, 0.6), search),
     *_values("NEAR_BONUS", (0.0, 0.25, 0.5, 1.0), search),
@@ -223,8 +226,9 @@ class Digest(NamedTuple):
 def patched(*rows: Row) -> Iterator[None]:
     """The search as the rows have it. A name that is not there any more is an error."""
     with ExitStack() as stack:
-        stack.callback(tokens._forms.cache_clear)  # remembers what the analysis made of a word
-        tokens._forms.cache_clear()
+        for remembered in (tokens._forms, glossary.key_of):  # what the analysis made of a word, of a name
+            stack.callback(remembered.cache_clear)
+            remembered.cache_clear()
         for place, name, value in (patch for row in rows for patch in row.patches):
             stack.enter_context(mock.patch.object(place, name, value))
         yield

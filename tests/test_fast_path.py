@@ -164,6 +164,25 @@ def test_answers_are_those_of_the_plain_search(tmp_path: Path) -> None:
     assert assert_alike(written(documents(made[:60]), tmp_path / "whole"), requests) > 100
 
 
+def test_what_lies_near_an_idea_adds_the_same(tmp_path: Path) -> None:
+    """A few papers lack what the query asks for and hold what lies near it."""
+    near = [
+        ("pruning", "zebra"),
+        ("模型压缩", "zebra gnu"),
+        ("low-bit", "yak"),
+        ("触发器", "zebra yak"),
+        ("graph", "zebra"),
+    ]
+    made = [*papers(40, 5), *(Paper(f"P{i}", f"P{i}", "d.md", 1, 2, sections=(Section("d.md", 2, f"{a} {b}"),)) for i, (a, b) in enumerate(near))]  # fmt: skip
+    snapshot = written(documents(made), tmp_path)
+    texts = ["model compression zebra yak", "知识蒸馏 zebra yak gnu", "quantization 后门攻击 zebra yak attention"]
+    requests = [Request(parse_query(text), limit=None, explain=True) for text in texts]
+    assert assert_alike(snapshot, requests) > 10
+    for asked in requests:
+        answer = IndexSearcher(snapshot, lambda doc: (doc,), arrays=True).search(asked)
+        assert any(part.name.startswith("related ") and part.value > 0 for f in answer.found for part in f.parts)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_answers_over_any_small_corpus_are_the_same(seed: int) -> None:

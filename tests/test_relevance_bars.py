@@ -75,19 +75,10 @@ def evaluation(digest: Index) -> Evaluation:
     return evaluate(queries(), run, partial)
 
 
-NOT_REACHED = {
-    "nl_question": ".874: four queries, one of them at .53, of whose words three are in no paper and the rest fits four papers alike"
-}
-"""Class → why it is below its floor. Strict: whoever lifts it strikes it from here."""
-
-
 @judged
 @pytest.mark.parametrize("query_class", FLOORS)
-def test_class_reaches_its_floor(query_class: str, evaluation: Evaluation, request: pytest.FixtureRequest) -> None:
-    if query_class in NOT_REACHED:
-        request.applymarker(pytest.mark.xfail(reason=NOT_REACHED[query_class], strict=True))
-    floor = FLOORS[query_class]
-    assert evaluation.classes[query_class].ndcg >= floor
+def test_class_reaches_its_floor(query_class: str, evaluation: Evaluation) -> None:
+    assert evaluation.classes[query_class].ndcg >= FLOORS[query_class]
 
 
 @judged

@@ -17,11 +17,11 @@ from engines import Engine, in_memory
 from papersearch import open_index
 from papersearch.fields import FIELDS
 from papersearch.index.segment import LOW_BITS
-from papersearch.occurrences import boost_at
+from papersearch.occurrences import boost_at, shown_terms
 from papersearch.paper import Paper, Section
 from papersearch.query import parse_query
 from papersearch.scoring import K1, B, idf, saturation
-from papersearch.search import TITLE_BONUS, Answer, Request
+from papersearch.search import RELATED_LIMIT, TITLE_BONUS, Answer, Request
 from papersearch.spelling import edit_distance
 
 Ask = Callable[[str], list[tuple[str, float]]]
@@ -117,6 +117,60 @@ def test_the_better_of_two_alternatives_counts() -> None:
         return max((f.score for f in answer(engine, text).found if engine.paper(f.doc).title == "A"), default=0.0)
 
     assert score("zebra OR yak") == score("yak OR zebra") == score("zebra") > score("yak") > 0
+
+
+# ---- what lies near an idea
+
+NEAR = paper("near", "zebra yak with pruning of a network")
+FAR = paper("far", "zebra yak with plums of a garden")
+COMPRESSION = "zebra yak model compression"
+
+
+@pytest.mark.parametrize("text", [COMPRESSION, "zebra yak 模型压缩"], ids=["en", "zh"])
+def test_what_lies_near_a_missing_idea_raises_a_partial_match(text: str) -> None:
+    engine = engine_of(FAR, NEAR, *FILLER)
+    near, far = answer(engine, text, explain=True).found
+    assert [engine.paper(found.doc).title for found in (near, far)] == ["near", "far"]
+    assert near.stage == far.stage == "some"
+    (part,) = [part for part in near.parts if part.name.startswith("related ")]
+    assert part.name in ("related model compression", "related 模型 压缩")
+    assert part.detail == "holds pruning / 剪枝"
+    assert part.value == pytest.approx(near.score - far.score)
+    assert not [part for part in far.parts if part.name.startswith("related ")]
+
+
+def test_what_lies_near_adds_less_than_half_of_what_the_idea_would() -> None:
+    everything = "quantization and pruning and knowledge distillation and weight sharing and low-rank decomposition"
+    engine = engine_of(FAR, paper("all", f"zebra yak {everything}"), *FILLER)
+    first = answer(engine, COMPRESSION, explain=True).found[0]
+    (part,) = [part for part in first.parts if part.name.startswith("related ")]
+    assert part.detail.count(" / ") == 5
+    assert 0 < part.value <= RELATED_LIMIT * idf(1, len(FILLER) + 2)
+
+
+def test_what_lies_near_finds_nothing_and_is_not_what_matched() -> None:
+    engine = engine_of(FAR, NEAR, *FILLER)
+    assert ranked(engine, "model compression") == []
+    assert ranked(engine, "model compression of giraffes") == []
+    assert ranked(engine, COMPRESSION, strict=True) == []
+    found = answer(engine, COMPRESSION)
+    assert [matcher.text for matcher in found.matchers] == ["zebra", "yak", "model", "compression"]
+    shown = [term for matcher in found.matchers for form in matcher.forms for term in shown_terms(form)]
+    assert shown
+    assert not [term for term in shown if "prun" in term]
+
+
+def test_what_the_query_names_itself_is_not_counted_again() -> None:
+    engine = engine_of(FAR, NEAR, *FILLER)
+    parts = answer(engine, f"{COMPRESSION} pruning", explain=True).found[0].parts
+    assert not [part for part in parts if part.name.startswith("related ")]
+
+
+def test_a_paper_that_holds_the_idea_gets_nothing_for_what_lies_near() -> None:
+    engine = engine_of(NEAR, paper("idea", "zebra yak with model compression and pruning"), *FILLER)
+    found = {engine.paper(f.doc).title: f for f in answer(engine, f"{COMPRESSION} gnu", explain=True).found}
+    assert [part.name for part in found["idea"].parts if part.name.startswith("related ")] == []
+    assert found["idea"].score > found["near"].score
 
 
 def test_venue_and_aliases_do_not_make_a_paper_longer() -> None:

@@ -8,7 +8,7 @@ to a stronger one. Neighbouring ideas that are written or translated as one are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from papersearch.analysis.normalize import fold, is_cjk
@@ -34,6 +34,8 @@ DICTIONARY_FACTOR = 0.6
 """What a general dictionary says that the word means, where the glossary does not know it."""
 AMBIGUOUS_FACTOR = 0.4
 """Another name where either name also stands for something else."""
+RELATED_FACTOR = 0.2
+"""A name of what lies near an idea, in a partial match that lacks the idea itself."""
 CORRECTION_FACTOR = 0.7
 """A word spelt nearly so."""
 SHORTEST_AMBIGUOUS = 3
@@ -92,23 +94,26 @@ class Group(Record):
 
 
 class Idea(Record):
-    """One thing a query asks for. `text` is how the query writes it; `size` is what it weighs, in words."""
+    """One thing a query asks for. `text` is how the query writes it; `size` is what it weighs, in words; `name` is what
+    the glossary is asked for it by: key and spelling."""
 
     text: str
     groups: tuple[Group, ...]
     size: float = 1.0
+    name: tuple[str, str] = ("", "")
 
 
 class Span(Record):
     """Neighbouring ideas [start, stop) found as one: `lightseq 2` as `lightseq2`, 知识蒸馏 as `knowledge distillation`.
 
-    A `concept` names one idea: a paper that has its words apart matches it only in part.
+    A `concept` names one idea: a paper that has its words apart matches it only in part. `name` as in an Idea.
     """
 
     start: int
     stop: int
     groups: tuple[Group, ...]
     concept: bool = False
+    name: tuple[str, str] = ("", "")
 
 
 class Ideas:
@@ -191,6 +196,38 @@ def find_ideas(text: str, vocabulary: Vocabulary, glossary: Lookup) -> Ideas:
     return _Finder(vocabulary, glossary).find(text)
 
 
+def row_form(name: str, knows: Callable[[str], bool]) -> Form | None:
+    """The words of a name in a row in any of their forms, None if the index lacks one of them."""
+    parts: list[tuple[str, tuple[str, ...], int]] = []
+    for unit in units(name)[0]:
+        if unit.cjk:
+            parts += gram_form(unit.text, unit.position).parts
+        elif terms := word_terms(fold(unit.text)[:MAX_TERM], knows):
+            parts.append((TEXT, terms, unit.position))
+        else:
+            return None
+    return Form(tuple(parts)) if parts else None
+
+
+def related_groups(
+    ideas: Iterable[tuple[str, str]], asked: Sequence[str], form_of: Callable[[str], Form | None], glossary: Lookup
+) -> list[list[tuple[str, Group]]]:
+    """For each of the ideas that a query names, what lies near it: (what it is called, its forms), each once, by its
+    first sure name in either language. What the query itself asks for, by the keys `asked`, is left out. `form_of` is
+    row_form() over an index."""
+    taken: set[str] = set()
+    found: list[list[tuple[str, Group]]] = []
+    for key, spelling in ideas:
+        near: list[tuple[str, Group]] = []
+        for group in glossary.related(key, spelling, asked):
+            names = {name.text.isascii(): name.text for name in reversed(group) if not name.ambiguous}.values()
+            if taken.isdisjoint(names) and (forms := [form for name in names if (form := form_of(name))]):
+                near.append((" / ".join(names), Group(tuple(forms), RELATED_FACTOR)))
+            taken.update(names)
+        found.append(near)
+    return found
+
+
 def corrected(idea: Idea, spelling: str) -> list[Group]:
     """The groups of an idea as those of a slip of it."""
     return [Group(g.forms, g.factor * CORRECTION_FACTOR, spelling) for g in idea.groups]
@@ -262,7 +299,8 @@ class _Finder:
         terms = word_terms(word, self.knows)
         if terms and terms != (word,):
             groups.append(Group((Form(((TEXT, terms, 0),)),), STEM_FACTOR))
-        groups += self.names([stem(word)], word)
+        name = (stem(word), word)
+        groups += self.names(*name)
         if self.may_be_initials(written, known=bool(terms)) and (short := self.vocabulary.initials(word)):
             groups.append(Group(tuple(Form.term(term) for term in short), INITIALS_FACTOR))
             terms = terms or short
@@ -273,7 +311,7 @@ class _Finder:
         if not known:
             for term in self.vocabulary.corrections(word):
                 groups += corrected(self.word(term), term)
-        return Idea(written, tuple(groups))
+        return Idea(written, tuple(groups), name=name)
 
     @staticmethod
     def may_be_initials(written: str, *, known: bool) -> bool:
@@ -300,8 +338,16 @@ class _Finder:
             if terms:
                 self.span(last[0][0], last[-1][0] + 1, [Group((Form(((TEXT, terms, 0),)),))])
 
-    def span(self, start: int, stop: int, groups: Iterable[Group], *, concept: bool = False) -> None:
-        self.found.spans.append(Span(start, stop, tuple(groups), concept))
+    def span(
+        self,
+        start: int,
+        stop: int,
+        groups: Iterable[Group],
+        *,
+        concept: bool = False,
+        name: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.found.spans.append(Span(start, stop, tuple(groups), concept, name))
 
     def chain(self, group: list[Unit], whole: str) -> None:
         """Words joined by symbols: the whole as written, joined, or its words in a row; where the index has none of
@@ -311,13 +357,13 @@ class _Finder:
         row = Form(tuple((TEXT, (word,), i) for i, word in enumerate(words)))
         exact = [Form.term(t) for t in dict.fromkeys((symbols, joined)) if self.knows(t)]
         stems = [Form.term(t) for t in (STEM_MARK + stem(joined),) if self.knows(t)]
-        names = self.names([stem(word) for word in words], " ".join(words))
+        name = (" ".join([stem(word) for word in words]), " ".join(words))
         if exact or stems:
             groups = [Group((form,), 1.0 if i == 0 else JOIN_FACTOR) for i, form in enumerate(exact)]
             if stems:
                 groups.append(Group(tuple(stems), STEM_FACTOR))
             groups.append(Group((row,), JOIN_FACTOR))
-            self.add(Idea(whole, (*groups, *names)), " ".join(words))
+            self.add(Idea(whole, (*groups, *self.names(*name)), name=name), " ".join(words))
             return
         start = len(self.found.ideas)
         for unit in group:
@@ -337,9 +383,8 @@ class _Finder:
         groups = [Group((Form.term(word),))] if self.knows(word) else []
         if len(word) > 1 or alone:
             groups.append(Group((gram_form(word),), GRAM_FACTOR))
-        names = self.names([word], word)
         size = 1.0 if len(word) > 1 else SINGLE_CHARACTER
-        return Idea(word, (*groups, *names), size)
+        return Idea(word, (*groups, *self.names(word, word)), size, (word, word))
 
     def run(self, run: str) -> None:
         """A run of Chinese: its words, what neither index nor glossary knows as words, and the run as it stands."""
@@ -389,11 +434,11 @@ class _Finder:
 
     # ---- other names
 
-    def names(self, atoms: list[str], spelling: str) -> list[Group]:
+    def names(self, key: str, spelling: str) -> list[Group]:
         """What the glossary calls it besides, the sure names before the ambiguous ones."""
         sure: list[Form] = []
         doubtful: list[Form] = []
-        senses = self.glossary.senses(" ".join(atoms), spelling)
+        senses = self.glossary.senses(key, spelling)
         for sense in senses:
             for name in sense.others:
                 if name.ambiguous and len(name.text) < SHORTEST_AMBIGUOUS:
@@ -404,7 +449,7 @@ class _Finder:
             groups.append(Group(tuple(dict.fromkeys(sure)), GLOSSARY_FACTOR))
         if doubtful:
             groups.append(Group(tuple(dict.fromkeys(doubtful)), AMBIGUOUS_FACTOR))
-        if not senses and len(atoms) == 1 and (meant := self.meant(atoms[0])):
+        if not senses and " " not in key and (meant := self.meant(key)):
             groups.append(Group(meant, DICTIONARY_FACTOR))
         return groups
 
@@ -433,12 +478,8 @@ class _Finder:
             own = name_forms(" ".join(atoms), self.knows) if any(not p.cjk for p in pieces[i:j]) else ()
             own = own or ((gram_form("".join(atoms)),) if all(p.cjk for p in pieces[i:j]) else ())
             groups = [Group(own)] if own else []
-            self.span(
-                ideas[0],
-                ideas[-1] + 1,
-                [*groups, *self.names(atoms, " ".join(p.text for p in pieces[i:j]))],
-                concept=concept,
-            )
+            name = (" ".join(atoms), " ".join(p.text for p in pieces[i:j]))
+            self.span(ideas[0], ideas[-1] + 1, [*groups, *self.names(*name)], concept=concept, name=name)
 
 
 def _with_fragments(pieces: list[tuple[str, bool]]) -> list[tuple[str, bool]]:

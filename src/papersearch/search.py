@@ -20,7 +20,7 @@ from papersearch.columns import DictColumns
 from papersearch.errors import UsageError
 from papersearch.fields import FIELDS, GRAMS, TEXT
 from papersearch.glossary import shipped
-from papersearch.ideas import Form, Group, find_ideas, gram_form, phrase_form
+from papersearch.ideas import Form, Group, find_ideas, gram_form, phrase_form, related_groups, row_form
 from papersearch.occurrences import shown_terms
 from papersearch.query import SORTS, And, Exact, Fuzzy, Not, Or, Phrase, Prefix, Within, Words, Years
 from papersearch.record import Record
@@ -54,6 +54,8 @@ NEAR_BONUS = 0.5
 between."""
 TITLE_BONUS = 0.1
 """What an idea in the title adds, as a part of what it is worth."""
+RELATED_LIMIT = 0.5
+"""What names near an idea add together at most, as a part of the idea's own idf: several of them never stand for it."""
 PLACE_CANDIDATES = 200
 """How many documents are looked at for where their words stand: the best ones without that."""
 SIMILAR_TERMS = 30
@@ -123,7 +125,7 @@ if TYPE_CHECKING:
 class Matcher:
     """What one idea or clause found: its documents with their scores, and its forms for showing why."""
 
-    __slots__ = ("forms", "groups", "looked_at", "places", "scores", "spellings", "text", "weight", "zone")
+    __slots__ = ("forms", "groups", "looked_at", "name", "places", "scores", "spellings", "text", "weight", "zone")
 
     def __init__(
         self, text: str, scores: Column, weight: float, forms: tuple[Form, ...], zone: str | None = None
@@ -137,6 +139,8 @@ class Matcher:
         """Corrected spelling → documents found under it alone."""
         self.groups: list[tuple[Group, Matcher]] = []
         """What each group of an idea found."""
+        self.name = ("", "")
+        """As in an Idea."""
         self.places: Places
         """Where its forms stand in the documents `looked_at`."""
         self.looked_at: Docs | None = None
@@ -150,24 +154,33 @@ class Matcher:
 class SpanMatch:
     """Documents in which the ideas [start, stop) are found as one, with what that is worth."""
 
-    __slots__ = ("concept", "scores", "start", "stop")
+    __slots__ = ("concept", "name", "scores", "start", "stop")
 
-    def __init__(self, start: int, stop: int, scores: Column, concept: bool) -> None:
+    def __init__(self, start: int, stop: int, scores: Column, concept: bool, name: tuple[str, str]) -> None:
         self.start = start
         self.stop = stop
         self.scores = scores
         self.concept = concept
+        self.name = name
 
 
 class Raise:
-    """What the places of words add to scores: `scores` by document, and the distance that it depends on, if any."""
+    """What is added to scores beyond those of ideas: `scores` by document, and what it depends on, if anything: the
+    distance of words, or the columns of what lies near an idea."""
 
-    __slots__ = ("distances", "name", "scores")
+    __slots__ = ("distances", "name", "near", "scores")
 
-    def __init__(self, name: str, scores: Column, distances: Column | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        scores: Column,
+        distances: Column | None = None,
+        near: Sequence[tuple[str, Column]] = (),
+    ) -> None:
         self.name = name
         self.scores = scores
         self.distances = distances
+        self.near = near
 
 
 class IndexSearcher:
@@ -287,6 +300,7 @@ class _Known:
         self.documents = snapshot.doc_count
         self._frequencies: dict[str, int] = {}
         self._pairs: dict[str, bool] = {}
+        self._forms: dict[str, Form | None] = {}
         self._initials: list[str] | None = None
         self._ranks: dict[int, int] | None = None
 
@@ -311,6 +325,16 @@ class _Known:
                 self._pairs.clear()
             known = self._pairs[pair] = self.grams.doc_frequency(pair) > 0
         return known
+
+    def form_of(self, name: str) -> Form | None:
+        """The form of a glossary name's words in a row, None if there is none."""
+        try:
+            return self._forms[name]
+        except KeyError:
+            if len(self._forms) >= REMEMBERED_WORDS:
+                self._forms.clear()
+            form = self._forms[name] = row_form(name, self.knows)
+            return form
 
     def initials(self, word: str) -> tuple[str, ...]:
         """Terms for titles with consecutive words that begin with the letters of the word."""
@@ -375,6 +399,8 @@ class _Search:
         # Partial matches stand below the others: what raises them does not matter where none of them is shown.
         shown = tiers[:1] if end is not None and len(exact) >= end else tiers
         raises = self._raises(matchers, shown)
+        if len(shown) > 1:
+            raises[1] += self._related(matchers, spans, tiers[1])
         for i, raised in enumerate(raises):
             tiers[i] = columns.raised(tiers[i], [row.scores for row in raised])
         for matcher in required:
@@ -569,7 +595,7 @@ class _Search:
         # one word that the digest writes otherwise.
         weight = idea.size * idf(max(1, len(scores)), self.index.documents)
         matcher = Matcher(idea.text, scores, weight, tuple(form for group in idea.groups for form in group.forms), zone)
-        matcher.groups = groups
+        matcher.groups, matcher.name = groups, idea.name
         if any(group.corrected for group in idea.groups):
             as_written = [columns.docs(found.scores) for group, found in groups if not group.corrected]
             for spelling in dict.fromkeys(group.corrected for group in idea.groups if group.corrected):
@@ -611,7 +637,7 @@ class _Search:
                 [columns.scaled(columns.saturated(group.forms, zone), group.factor * worth) for group in span.groups]
             )
             if len(scores) or span.concept:
-                spans.append(SpanMatch(base + span.start, base + span.stop, scores, span.concept))
+                spans.append(SpanMatch(base + span.start, base + span.stop, scores, span.concept, span.name))
         return spans
 
     def _combine(
@@ -692,6 +718,8 @@ class _Search:
             if value is not None:
                 distance = None if row.distances is None else int(at(row.distances, doc) or 0)
                 note = "in the title" if distance is None else f"{distance} apart" if distance else "side by side"
+                if row.near:
+                    note = f"holds {', '.join(text for text, scores in row.near if at(scores, doc) is not None)}"
                 parts.append(Part(row.name, value, note))
         parts += [Part(f"required {matcher.text}", at(matcher.scores, doc) or 0.0) for matcher in required]
         return tuple(parts)
@@ -753,6 +781,29 @@ class _Search:
         if len(tiers) == 1:
             return [raises]
         return [[Raise(row.name, columns.kept(row.scores, own), row.distances) for row in raises] for own in best]
+
+    def _related(self, matchers: Sequence[Matcher], spans: Sequence[SpanMatch], column: Column) -> list[Raise]:
+        """What raises the scores of partial matches that lack an idea: that they hold what lies near it. It decides
+        about their order alone, neither about what is found nor about stages."""
+        columns = self.columns
+        docs = columns.docs(column)
+        concepts = [span for span in spans if span.concept]
+        within = {i for span in concepts for i in range(span.start, span.stop)}
+        rows = [(" ".join(m.text for m in matchers[s.start : s.stop]), s.name, s.scores) for s in concepts]
+        rows += [(m.text, m.name, m.scores) for i, m in enumerate(matchers) if i not in within]
+        lacked = [(*row, left) for row in rows if len(left := docs - columns.docs(row[2]))]
+        asked = [*(matcher.name[0] for matcher in matchers), *(span.name[0] for span in spans)]
+        groups = related_groups([name for _, name, _, _ in lacked], asked, self.index.form_of, self.index.glossary())
+        raises = []
+        for (text, _, scores, left), near in zip(lacked, groups, strict=True):
+            if not near:
+                continue
+            found = [(name, columns.kept(self._match_group(name, group).scores, left)) for name, group in near]
+            most = columns.constant(left, RELATED_LIMIT * idf(max(1, len(scores)), self.index.documents))
+            worth = columns.lesser(columns.summed([held for _, held in found]), most)
+            if len(worth):
+                raises.append(Raise(f"related {text}", worth, near=found))
+        return raises
 
     def _prefix_forms(self, text: str) -> tuple[Form, ...]:
         run = fold(text)

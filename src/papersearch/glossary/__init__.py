@@ -163,6 +163,7 @@ class Remembered:
         self._lookup = lookup
         self._known: dict[str, bool] = {}
         self._senses: dict[tuple[str, str], list[Sense]] = {}
+        self._related: dict[tuple[str, ...], list[tuple[Name, ...]]] = {}
         self._meanings: dict[str, list[str]] = {}
 
     def __contains__(self, key: object) -> bool:
@@ -175,8 +176,9 @@ class Remembered:
         return _kept(self._senses, (key, spelling), lambda: self._lookup.senses(key, spelling))
 
     def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]:
-        """As Numbered.related(), looked up each time: it goes by all that a query asks for."""
-        return self._lookup.related(key, spelling, but)
+        """As Numbered.related()."""
+        but = tuple(but)
+        return _kept(self._related, (key, spelling, *but), lambda: self._lookup.related(key, spelling, but))
 
     def meanings(self, word: str) -> list[str]:
         """As Numbered.meanings()."""
