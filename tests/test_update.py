@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from corpora import MIXED, copy_glossary, write_notes
 from papersearch import Index, UsageError, digest, open_index
 from papersearch.api import build_index
 from papersearch.errors import CorpusError
+from papersearch.files import read_bytes
 from papersearch.index.reader import open_snapshot, read_generation
 from papersearch.index.verify import verify
 from papersearch.reports import Changes
@@ -482,6 +484,106 @@ def test_many_edits_of_many_papers(build: Build, corpus: Path, folder: Path, tmp
             same_as_anew(corpus, folder, tmp_path)
 
 
+# ---- notes that cannot be read
+
+
+LINKED = {
+    "a.md": DIGEST + "- see [more](more.md) and [others](lone.md)\n### Four[KDD'21]\n- see [more](more.md)\n",
+    "b.md": "## Vision\n\n### Last[ICML'20][acme]\n- about elk, see [all](a.md)\n\n### Two[ICML'20]\n- again, see [lone](lone.md)\n",
+    "inner.md": DIGEST.replace("## ", "## In "),
+    "lone.md": "# Lone[Acme]\nabout mice, see [back](a.md)\n",
+    "more.md": "---\nx: y\n---\n\n# More\n\nabout moles\n",
+    "words.md": "no heading, some words, and about [mice](lone.md)\n",
+    "z.md": "### Last but one[KDD'22]\n- about [all](inner.md)\n",
+}
+"""Digests, papers of the same heading, companions of one and of several, one that is a digest too, other notes."""
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, *files: Path) -> None:
+    def read(path: str) -> bytes:
+        if Path(path) in files:
+            raise OSError(5, "Input/output error")
+        return read_bytes(path)
+
+    for module in ("files", "digest", "index.update"):
+        monkeypatch.setattr(f"papersearch.{module}.read_bytes", read)
+
+
+@pytest.mark.parametrize("others", [(), ("b.md",), ("lone.md",), tuple(LINKED)])
+@pytest.mark.parametrize("name", LINKED)
+def test_a_note_that_cannot_be_read_stays_as_it_was(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, others: tuple[str, ...]
+) -> None:
+    """Until it can be; what else was edited is indexed."""
+    corpus = write_notes(tmp_path / "c", LINKED)
+    build = Build(corpus, folder)
+    build()
+    edited = {other: LINKED[other].replace("about", "now about") + "- oxen\n" for other in others}
+    write_notes(corpus, edited | {name: "### Other[CVPR'22]\n- torn"})
+    with monkeypatch.context() as patch:
+        unreadable(patch, corpus / name)
+        for _ in range(2):
+            build()
+            assert build.changes.skipped == (
+                f"{name}: cannot be read (Input/output error); its papers stay as they were",
+            )
+            same = write_notes(tmp_path / "same", LINKED | edited | {name: LINKED[name]})
+            with build.open() as index, open_index(same, tmp_path / "one") as anew:
+                assert index.papers() == anew.papers()
+                assert index.search("about", limit=None).hits == anew.search("about", limit=None).hits
+            assert verify(folder) == []
+            with open_index(corpus, folder) as index:
+                assert not index.status().stale
+    with open_index(corpus, folder) as index:
+        assert not index.notices
+    same_as_anew(corpus, folder, tmp_path)
+
+
+@pytest.mark.parametrize("what", ["listed", "gone", "new", "rebuild", "of another corpus"])
+def test_where_nothing_is_known_of_a_note_that_cannot_be_read(
+    build: Build, corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It is left out, and one line says so; one that is not there any more when the notes are listed is gone."""
+    write_notes(corpus, {"z.md": "### Last[ICML'20]\n- about elk\n"})
+    if what != "new":
+        build()
+    if what == "gone":
+        (corpus / "z.md").unlink()
+    if what == "of another corpus":
+        build.corpus = write_notes(tmp_path / "d", {"d.md": DIGEST, "z.md": "### New[ICML'20]\n- about rats\n"})
+    with monkeypatch.context() as patch:
+        unreadable(patch, build.corpus / "z.md")
+        (build.corpus / "d.md").write_text(DIGEST + "- oxen\n")
+        build(rebuild=what == "rebuild")
+        with build.open() as index:
+            assert [hit.paper.title for hit in index.search("elk")] == (["Last"] if what == "listed" else [])
+    said = {"listed": "stay as they were$", "gone": "^$"}.get(what, "cannot be read .*skipped$")
+    assert re.search(said, "; ".join(build.changes.skipped))
+    build()
+    same_as_anew(build.corpus, folder, tmp_path)
+
+
+def test_a_note_that_vanishes_after_it_was_listed_stays_until_the_next_look(
+    build: Build, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_notes(corpus, {"z.md": "### Last[ICML'20]\n- about elk\n"})
+    build()
+
+    def read(path: str) -> bytes:
+        (corpus / "z.md").unlink(missing_ok=True)
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        (corpus / "z.md").write_text("### Last[ICML'20]\n- about elks\n")
+        patch.setattr("papersearch.index.update.read_bytes", read)
+        assert build() == {}
+        assert "No such file" in build.changes.skipped[0]
+    with build.open() as index:
+        assert index.search("elk").total == 1 and index.status().stale
+    assert build() == {"removed": ["Last"]}
+    assert build.changes.skipped == ()
+
+
 # ---- a file of the user's own terms
 
 
@@ -500,3 +602,45 @@ def test_own_terms_join_names_and_words(build: Build, corpus: Path) -> None:
     (corpus / "terms.txt").unlink()
     with open_index(corpus, build.folder) as index:
         assert index.search("grunniens").total == 0
+
+
+def test_own_terms_that_cannot_be_read_stay(build: Build, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_notes(
+        corpus,
+        {"d.md": DIGEST.replace("about yaks", "about yaks 和斑鹿角羚群"), "terms.txt": "yak | grunniens\n斑鹿角羚\n"},
+    )
+    build()
+    write_notes(corpus, {"terms.txt": "zebra | connochaetes\n", "new.md": "### New[CVPR'22]\n- about oxen\n"})
+    with monkeypatch.context() as patch:
+        unreadable(patch, corpus / "terms.txt")
+        changes = build_index(corpus, build.folder)
+        assert (len(changes.added), changes.rebuilt) == (1, "")
+        assert [line for line in changes.warnings if "terms.txt" in line and "stays" in line]
+        with build.open() as index:
+            assert [hit.paper.title for hit in index.search("grunniens")] == ["Two"]
+    assert "terms" in build_index(corpus, build.folder).rebuilt
+    with build.open() as index:
+        assert index.search("grunniens").total == 0 and index.search("connochaetes").total == 1
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["while it builds", "while it waits"])
+def test_own_terms_that_change_during_a_build_are_seen_by_the_next_at_the_latest(
+    build: Build, corpus: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    write_notes(corpus, {"terms.txt": "yak | grunniens\n"})
+    build()
+    left = [1, 1]
+
+    def read(path: str) -> bytes:
+        data = read_bytes(path)
+        if path.endswith("terms.txt") and left[waits]:
+            left[waits] -= 1
+            write_notes(corpus, {"terms.txt": "zebra | grunniens\n"})
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr("papersearch.index.update.read_bytes", read)
+        write_notes(corpus, {"d.md": DIGEST + "- oxen\n"})
+        build()
+    with open_index(corpus, build.folder) as index:
+        assert [hit.paper.title for hit in index.search("grunniens")] == ["One"]

@@ -6,7 +6,7 @@ import os
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import mdTrim
 from markdown_it.token import Token
 
-from papersearch.files import SUFFIXES, Notice, decode, find_notes, read_bytes, require, root_names
+from papersearch.files import SUFFIXES, TERMS_NAME, FileState, Notice, decode, read_bytes, root_names, scan
 from papersearch.heading import Heading, parse_heading, plain
 from papersearch.paper import Paper, Section, identity, make_id
 from papersearch.record import Record
@@ -564,6 +564,16 @@ class Row:
         self.key, self.line, self.paper = key, line, paper
 
 
+class Kept(Record):
+    """What an index knows of a note that cannot be read now."""
+
+    rows: tuple[Row, ...]
+    links: tuple[str, ...]
+    """Other notes that it links to."""
+    text: str | None
+    """All of it, where it is a companion: a paper holds it."""
+
+
 class Readings(Record):
     """What notes are made of, together."""
 
@@ -576,13 +586,17 @@ class Readings(Record):
 
 
 def read_together(
-    notes: Sequence[Note], resolver: Resolver | None = None, known: Mapping[str, Container[int]] | None = None
+    notes: Sequence[Note],
+    resolver: Resolver | None = None,
+    known: Mapping[str, Container[int]] | None = None,
+    kept: Mapping[str, Kept] | None = None,
 ) -> Readings:
     """Papers of notes that link to no others than each other, companions attached.
 
     `resolver`: of the paths of all notes of the corpus, if these are not all. `known`: path → source keys of papers
-    that need not be read again.
+    that need not be read again. `kept`: path → what is known of a note that is not among these, and no companion.
     """
+    kept = kept or {}
     resolver = resolver or Resolver(note.path for note in notes)
     by_path = {note.path: note for note in notes}
     notices: list[Notice] = []
@@ -598,13 +612,18 @@ def read_together(
     for note in notes:
         _mark_papers(note, by_structure=True)
     digests = {note.path for note in notes if any(head.is_paper for head in note.heads)}
-    companions: set[str] = set()
+
+    def may_be_companion(path: str) -> bool:
+        return path in by_path and not _is_digest_whoever_links_it(by_path[path])
+
+    held = (path for last in kept.values() for row in last.rows for path in _companions_of(row.paper))
+    companions = set(filter(may_be_companion, held))
     for source in digests:
         ends = {head.start: head.end for head in by_path[source].heads if head.is_paper}
         starts = sorted(ends)
         for line, target in linked[source]:
             i = bisect_right(starts, line) - 1
-            if i >= 0 and line < ends[starts[i]] and not _is_digest_whoever_links_it(by_path[target]):
+            if i >= 0 and line < ends[starts[i]] and may_be_companion(target):
                 companions.add(target)
     # Two notes whose papers link to each other would both vanish: the one with more papers stays a digest.
     for path in sorted(companions & digests, key=lambda p: (-len(by_path[p].dated), p)):
@@ -612,8 +631,16 @@ def read_together(
         if sources and sources <= companions:
             companions.discard(path)
 
-    rows: dict[str, list[Row]] = {}
+    def attachable(paths: Iterable[str]) -> list[Note]:
+        notes = [by_path[path] for path in dict.fromkeys(paths) if path in companions]
+        reached.update(note.path for note in notes if _has_words(note.lines))
+        return notes
+
     reached: set[str] = set()
+    rows = {
+        path: [_row_as_it_was(row, attachable(_companions_of(row.paper))) for row in last.rows]
+        for path, last in kept.items()
+    }
     for note in notes:
         if note.path in companions:
             continue
@@ -624,15 +651,13 @@ def read_together(
         links = linked[note.path]
         for sketch in _sketches(note):
             inside = links[bisect_left(links, (sketch.first,)) : bisect_left(links, (sketch.stop,))]
-            targets = dict.fromkeys(target for _, target in inside)
-            attached = [by_path[target] for target in targets if target in companions]
-            reached.update(note.path for note in attached if _has_words(note.lines))
-            here.append(_row(sketch, attached, known))
+            here.append(_row(sketch, attachable(target for _, target in inside), known))
     for path in sorted(companions):
         lost = path not in reached and _has_words(by_path[path].lines)
         rows[path] = [_row(_whole_note(by_path[path]), (), known)] if lost else []
     pairs = dict.fromkeys((source, target) for source, links in linked.items() for _, target in links)
-    return Readings(rows, notices, list(pairs))
+    before = [(source, target) for source, last in kept.items() for target in last.links if target in resolver.paths]
+    return Readings(rows, notices, [*pairs, *before])
 
 
 def _row(sketch: _Sketch, attached: Sequence[Note], known: Mapping[str, Container[int]] | None) -> Row:
@@ -641,11 +666,24 @@ def _row(sketch: _Sketch, attached: Sequence[Note], known: Mapping[str, Containe
     line = sketch.first + 1
     if key and known is not None and key in known[sketch.note.path]:
         return Row(key, line, None)
-    paper = sketch.paper()
-    if attached:
-        more = [s for note in attached if (s := _section(note, 0, len(note.lines), companion=True))]
-        paper = paper.replace(sections=(*paper.sections, *more))
-    return Row(key, line, paper)
+    return Row(key, line, _with_companions(sketch.paper(), attached))
+
+
+def _row_as_it_was(row: Row, attached: Sequence[Note]) -> Row:
+    """What an index knows of a paper, with its companions of today."""
+    if row.paper is None:
+        return row
+    own = tuple(section for section in row.paper.sections if not section.companion)
+    return Row(row.key, row.line, _with_companions(row.paper.replace(sections=own), attached))
+
+
+def _companions_of(paper: Paper | None) -> Iterable[str]:
+    return () if paper is None else (section.path for section in paper.sections if section.companion)
+
+
+def _with_companions(paper: Paper, attached: Sequence[Note]) -> Paper:
+    more = [s for note in attached if (s := _section(note, 0, len(note.lines), companion=True))]
+    return paper.replace(sections=(*paper.sections, *more)) if more else paper
 
 
 def base_id(paper: Paper) -> str:
@@ -666,42 +704,59 @@ def _with_ids(papers: Iterable[Paper]) -> list[Paper]:
     return done
 
 
-def read_corpus(roots: Sequence[str], *, check_links: bool = False) -> tuple[Corpus, dict[str, bytes]]:
+def read_corpus(
+    roots: Sequence[str],
+    *,
+    check_links: bool = False,
+    scanned: tuple[Sequence[FileState], Sequence[Notice]] | None = None,
+    last_known: Callable[[str], Kept | None] = lambda path: None,
+) -> tuple[Corpus, dict[str, bytes]]:
     """Read every note under the roots. Returns the corpus and the bytes of each file by its path.
 
-    With several roots, paths begin with the root's own name. Raises CorpusError when a root does not exist; a file
-    that cannot be read is skipped and named in the notices. `check_links`: also look for the files behind links that
-    lead to no notes.
+    With several roots, paths begin with the root's own name. Raises CorpusError when a root does not exist. Of a file
+    that cannot be read (in one piece, while others write it) it is what is known of it, if anything; the notices name
+    it. `check_links`: also look for the files behind links that lead to no notes. `scanned`: what scan() gave.
     """
-    corpus = Corpus()
+    states, remarks = scanned or scan(roots)
+    corpus = Corpus(notices=list(remarks))
     contents: dict[str, bytes] = {}
-    prefixes = root_names(roots)
-    for root, prefix in zip(roots, prefixes, strict=True):
-        require(root)
+    for root, prefix in zip(roots, root_names(roots), strict=True):
         is_folder = os.path.isdir(root)
-        paths, notices = find_notes(root)
-        corpus.notices += [n.replace(path=prefix + n.path) for n in notices]
+        paths = [s.path for s in states if s.path.startswith(prefix) and s.path != prefix + TERMS_NAME]
         notes: list[Note] = []
+        kept: dict[str, Kept] = {}
         for path in paths:
+            text, remark = "", None
             try:
-                contents[prefix + path] = data = read_bytes(os.path.join(root, path) if is_folder else root)
+                data = read_bytes(os.path.join(root, path[len(prefix) :]) if is_folder else root)
             except OSError as error:
+                last = last_known(path)
+                left = "skipped" if last is None else "its papers stay as they were"
                 reason = error.strerror or type(error).__name__
-                corpus.notices.append(Notice(prefix + path, 0, f"cannot be read ({reason}); skipped", "skipped"))
-                continue
-            text, remark = decode(data)
+                corpus.notices.append(Notice(path, 0, f"cannot be read ({reason}); {left}", "skipped"))
+                if last is None:
+                    continue
+                if last.text is None:
+                    kept[path] = last
+                    continue
+                text = last.text
+            else:
+                contents[path] = data
+                text, remark = decode(data)
             if remark:
-                corpus.notices.append(Notice(prefix + path, 0, remark, "encoding"))
-            notes.append(parse_note(prefix + path, text))
+                corpus.notices.append(Notice(path, 0, remark, "encoding"))
+            notes.append(parse_note(path, text))
         if check_links and is_folder:
             corpus.notices += [notice for note in notes for notice in _lost_links(root, prefix, note)]
-        found = read_together(notes, Resolver((note.path for note in notes), whole_folder=is_folder))
-        for note in notes:
-            corpus.papers += [row.paper for row in found.rows[note.path] if row.paper]
-            corpus.keys += [row.key for row in found.rows[note.path]]
+        there = [*(note.path for note in notes), *kept]
+        found = read_together(notes, Resolver(there, whole_folder=is_folder), kept=kept)
+        for path in paths:
+            rows = found.rows.get(path, ())
+            corpus.papers += [row.paper for row in rows if row.paper]
+            corpus.keys += [row.key for row in rows]
         corpus.notices += found.notices
         corpus.links += found.links
-        corpus.files += [prefix + path for path in paths]
+        corpus.files += paths
     corpus.papers = _with_ids(corpus.papers)
     return corpus, contents
 

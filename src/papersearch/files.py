@@ -41,7 +41,7 @@ class Notice(Record):
 
 
 class FileState(Record):
-    """What tells whether a note changed since it was read: its stat, then its hash."""
+    """What tells whether a note changed since it was read: its stat, then its hash (empty where it could not be)."""
 
     path: str
     size: int
@@ -91,24 +91,23 @@ def find_notes(root: Path) -> tuple[list[str], list[Notice]]:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a regular file. Raises OSError; never blocks on a FIFO put in the file's place.
 
-    A file that is written meanwhile is read again, so that nothing is half old and half new. Of one that does not come
-    to rest it is what was read last: its times tell the next look to read it again.
+    A file that is written meanwhile is read again, so that nothing is half old and half new; one that does not come to
+    rest cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise OSError(0, "not a regular file")
-        data = file.read()
-        for _ in range(READ_AGAIN):
-            after = os.fstat(descriptor)
-            if (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
-                break
-            time.sleep(READ_AGAIN_AFTER_S)
-            before = os.fstat(descriptor)
+        for _ in range(READ_AGAIN + 1):
             file.seek(0)
             data = file.read()
-        return data
+            after = os.fstat(descriptor)
+            if (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
+                return data
+            time.sleep(READ_AGAIN_AFTER_S)
+            before = os.fstat(descriptor)
+    raise OSError(0, "it is being written")
 
 
 def decode(data: bytes) -> tuple[str, str | None]:
@@ -157,7 +156,10 @@ def require(root: Path) -> None:
 
 
 def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
-    """The notes of a corpus with their stat; digests are left empty, nothing is read. Raises CorpusError."""
+    """The notes of a corpus with their stat; digests are left empty, nothing is read. Raises CorpusError.
+
+    All zero is the stat of a file that the system does not let us look at.
+    """
     states: list[FileState] = []
     remarks: list[Notice] = []
     for root, prefix in zip(roots, root_names(roots), strict=True):
@@ -170,7 +172,10 @@ def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
         for path in paths:
             try:
                 found = os.stat(os.path.join(root, path) if is_folder else root)
+            except FileNotFoundError:
+                continue
             except OSError:
+                states.append(FileState(prefix + path, 0, 0, 0, ""))
                 continue
             states.append(FileState(prefix + path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, ""))
     return states, remarks
@@ -189,7 +194,8 @@ def changed_files(
     """Paths that were added, changed or removed since `known` was taken at `looked_at_ns` (a Unix time).
 
     A file whose times and size are the same is not read, unless it was changed so shortly before it was looked at
-    that its times cannot tell. `now`: what scan() gave, if it was just called. Raises CorpusError if a root is gone.
+    that its times cannot tell. One that could not be read then has changed if it can be now. `now`: what scan() gave,
+    if it was just called. Raises CorpusError if a root is gone.
     """
     before = {state.path: state for state in known}
     now = scan(roots)[0] if now is None else now
@@ -197,9 +203,10 @@ def changed_files(
     for state in now:
         old = before.get(state.path)
         same_stat = old and (old.size, old.mtime_ns, old.ctime_ns) == (state.size, state.mtime_ns, state.ctime_ns)
-        if same_stat and max(state.mtime_ns, state.ctime_ns) < looked_at_ns - RACY_NS:
+        was_read = old and old.digest
+        if was_read and same_stat and max(state.mtime_ns, state.ctime_ns) < looked_at_ns - RACY_NS:
             continue
-        if old and old.size == state.size:
+        if old and (old.size == state.size or not was_read):
             try:
                 if digest_of(read_bytes(disk_path(roots, state.path))) == old.digest:
                     continue

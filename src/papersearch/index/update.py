@@ -44,10 +44,11 @@ from papersearch.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from papersearch.digest import Row
+    from papersearch.digest import Kept, Row
+    from papersearch.files import Notice
     from papersearch.glossary.terms import Terms
     from papersearch.index.places import Columns, Places
     from papersearch.index.workers import Workers
@@ -133,11 +134,12 @@ def update(
         raise UsageError("no corpus is named; name a folder of Markdown or one file")
     for root in roots:
         require(root)  # a missing corpus is told before anything is locked or created
-    terms = read_terms(roots)
-    reason = _reason_to_rebuild(folder, terms, rebuild)
+    reason = _reason_to_rebuild(folder, roots, rebuild)
     if dry_run:
         with contextlib.nullcontext() if reason else open_snapshot(folder) as base:
-            return _timed(_plan(roots, base, terms, reason).changes, started, dry_run=True)
+            look = _look(roots)
+            terms = read_terms(roots, base.meta if base is not None else {})
+            return _timed(_plan(roots, base, look, terms, reason).changes, started, dry_run=True)
 
     from papersearch.index.writer import IndexWriter
 
@@ -148,13 +150,15 @@ def update(
                 contextlib.ExitStack() as helpers,
             ):
                 base = writer.base
+                look = _look(roots)
+                terms = read_terms(roots, base.meta if base is not None else {})
                 if not reason and (base is None or _outdated(base, terms)):
                     # Another process changed the index between the look and the lock.
                     reason = NO_INDEX if base is None else _outdated(base, terms)
                     continue
-                expected = sum(state.size for state in scan(roots)[0]) if reason else 0
+                expected = sum(state.size for state in look.states) if reason else 0
                 analysis = _Analysis(folder, terms, helpers, expected)
-                plan = _plan(roots, base, terms, reason)
+                plan = _plan(roots, base, look, terms, reason)
                 _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
             return _timed(plan.changes, started)
         except IndexDamagedError:
@@ -239,11 +243,34 @@ def _origin(folder: str) -> int:
         raise folder_error(folder, error) from None
 
 
-def read_terms(roots: Sequence[str]) -> Terms:
-    """The user's own terms of all roots; what is wrong with them is said with the place."""
+class _Look(Record):
+    """What there was when a build began: taken before anything is read, so that the next look sees what came since."""
+
+    at_ns: int
+    states: list[FileState]
+    """Those of the files of terms with their digests."""
+    remarks: list[Notice]
+
+
+def _look(roots: Sequence[str]) -> _Look:
+    at_ns = time.time_ns()
+    states, remarks = scan(roots)
+    prefixes = root_names(roots)
+    for number, state in enumerate(states):
+        if state.path.endswith(TERMS_NAME) and state.path.removesuffix(TERMS_NAME) in prefixes:
+            with contextlib.suppress(OSError):
+                digest = digest_of(read_bytes(disk_path(roots, state.path)))
+                states[number] = state.replace(digest=digest)
+    return _Look(at_ns, states, remarks)
+
+
+def read_terms(roots: Sequence[str], meta: dict[str, Any]) -> Terms:
+    """The user's own terms of all roots; what is wrong with them is said with the place. Where a file of them cannot be
+    read, they are what the meta of the index says, if it is of these roots."""
     from papersearch.glossary.terms import Terms, parse_terms
 
-    found = Terms()
+    found, known = Terms(), meta.get("roots") == absolute(roots)
+    unread = False
     for root, prefix in zip(roots, root_names(roots), strict=True):
         path = os.path.join(root, TERMS_NAME)
         if not os.path.isdir(root) or not os.path.isfile(path):
@@ -251,9 +278,12 @@ def read_terms(roots: Sequence[str]) -> Terms:
         try:
             one = parse_terms(decode(read_bytes(path))[0])
         except OSError as error:
-            one = Terms(problems=((0, f"cannot be read ({error.strerror}); left out"),))
+            left = "what it said stays" if known else "left out"
+            one, unread = Terms(problems=((0, f"cannot be read ({error.strerror}); {left}"),)), True
         problems = tuple((line, f"{prefix}{TERMS_NAME}:{line}: {text}") for line, text in one.problems)
         found = Terms(found.groups + one.groups, found.words + one.words, found.problems + problems)
+    if unread and known:
+        return found._replace(groups=tuple(map(tuple, meta["groups"])), words=tuple(meta["words"]))
     return found
 
 
@@ -261,13 +291,13 @@ def _timed(changes: Changes, started: float, *, dry_run: bool = False) -> Change
     return changes.replace(took_ms=(time.perf_counter() - started) * 1000, dry_run=dry_run)
 
 
-def _reason_to_rebuild(folder: str, terms: Terms, rebuild: bool) -> str:
+def _reason_to_rebuild(folder: str, roots: Sequence[str], rebuild: bool) -> str:
     """Why everything has to be analysed again; empty if what changed is enough."""
     if rebuild:
         return "asked for"
     try:
         with open_snapshot(folder) as snapshot:
-            return _outdated(snapshot, terms)
+            return _outdated(snapshot, read_terms(roots, snapshot.meta))
     except IndexMissingError:
         return NO_INDEX
     except IndexDamagedError:
@@ -306,21 +336,18 @@ class _Plan(Record):
     columns: Columns
 
 
-def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str) -> _Plan:
-    looked_at = time.time_ns()
-    states, remarks = scan(roots)  # before reading: a change in between is seen at the next look
-    if base is not None and base.places is not None and not terms.problems and not remarks and len(roots) == 1:
-        plan = _plan_of_edits(roots, base, base.places, terms, states, looked_at)
+def _plan(roots: Sequence[str], base: Snapshot | None, look: _Look, terms: Terms, reason: str) -> _Plan:
+    states = look.states
+    if base is not None and base.places is not None and not terms.problems and not look.remarks and len(roots) == 1:
+        plan = _plan_of_edits(roots, base, base.places, terms, states, look.at_ns)
         if plan is not None:
             return plan
     from papersearch.digest import read_corpus
     from papersearch.index.places import Columns
     from papersearch.reports import Changes
 
-    corpus, contents = read_corpus(roots)
-    seen = {state.path for state in states}
-    states += [FileState(path, 0, 0, 0, "") for path in corpus.files if path not in seen]  # came since: to be looked at
-    columns = Columns([s.replace(digest=_digest(s.path, contents, roots)) for s in states])
+    corpus, contents = read_corpus(roots, scanned=(states, look.remarks), last_known=_last_known(base, roots))
+    columns = Columns([s.replace(digest=digest_of(contents[s.path])) if s.path in contents else s for s in states])
     numbers = {state.path: number for number, state in enumerate(states)}
     before: dict[str, int] = {}
     if base is not None and base.places is not None:
@@ -352,8 +379,44 @@ def _plan(roots: Sequence[str], base: Snapshot | None, terms: Terms, reason: str
         warnings=tuple(warnings),
         rebuilt=reason,
     )
-    meta = _meta(roots, terms, looked_at, counts, warnings=warnings, skipped=skipped)
+    meta = _meta(roots, terms, look.at_ns, counts, warnings=warnings, skipped=skipped)
     return _Plan(changes, work, meta, columns)
+
+
+def _last_known(base: Snapshot | None, roots: Sequence[str]) -> Callable[[str], Kept | None]:
+    """Path → what the index knows of the note, None if nothing or if it is of other roots."""
+    from papersearch.digest import Kept, Row
+    from papersearch.index.places import unpack_id
+
+    if base is None or base.places is None or base.meta.get("roots") != absolute(roots):
+        return lambda path: None
+    places = base.places
+    paths = [state.path for state in places.states()]
+    numbers = {path: number for number, path in enumerate(paths)}
+    links = places.links()
+
+    def papers(number: int) -> Iterator[Row]:
+        ranks = places.of_file(number)
+        keys = places.values("keys")
+        for rank, packed in zip(ranks, places.packed(ranks.start, ranks.stop), strict=True):
+            doc = _doc_of(base, unpack_id(packed))
+            paper = Paper.from_stored(base.stored(doc), *places.place(doc))
+            yield Row(keys[rank], paper.line, paper)
+
+    def last_known(path: str) -> Kept | None:
+        number = numbers.get(path)
+        if number is None:
+            return None
+        rows = tuple(papers(number))
+        from_here = tuple(paths[target] for source, target in links if source == number)
+        for source in (source for source, target in links if target == number):
+            for row in papers(source):
+                for section in row.paper.sections if row.paper else ():
+                    if section.companion and section.path == path:
+                        return Kept(rows, from_here, "\n" * (section.line - 1) + section.text)
+        return Kept(rows, from_here, None) if rows else None
+
+    return last_known
 
 
 def _meta(
@@ -403,7 +466,7 @@ def _plan_of_edits(
     if TERMS_NAME in edited:
         edited.remove(TERMS_NAME)
         number = paths.index(TERMS_NAME)
-        columns.states[number] = states[number].replace(digest=_digest(TERMS_NAME, {}, roots))
+        columns.states[number] = states[number]
     found = _read_edited(roots, places, columns, {n for n, path in enumerate(paths) if path in edited})
     if found is None:
         return None
@@ -513,19 +576,13 @@ def _read_edited(
 
 def _forget(base: Snapshot, paper_id: str, columns: Columns, counts: Counter[str]) -> None:
     """Take what a paper was before out of the labels and counts."""
-    doc = base.doc_of(paper_id)
-    if doc is None:
-        raise IndexDamagedError(f"{base.folder}: the paper {paper_id} has no document; run papersearch index --rebuild")
-    stored = base.stored(doc)
+    stored = base.stored(_doc_of(base, paper_id))
     columns.label(stored["category"], stored["venue"], stored["orgs"], -1)
     counts[stored["kind"]] -= 1
 
 
-def _digest(path: str, contents: dict[str, bytes], roots: Sequence[str]) -> str:
-    """Digest of a file of the corpus as it was read; empty if it could not be."""
-    if path not in contents and not path.endswith(TERMS_NAME):
-        return ""
-    try:
-        return digest_of(contents[path] if path in contents else read_bytes(disk_path(roots, path)))
-    except OSError:
-        return ""
+def _doc_of(base: Snapshot, paper_id: str) -> int:
+    doc = base.doc_of(paper_id)
+    if doc is None:
+        raise IndexDamagedError(f"{base.folder}: the paper {paper_id} has no document; run papersearch index --rebuild")
+    return doc
