@@ -139,6 +139,17 @@ def test_a_worker_whose_builder_dies_writes_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, b"", [])
 
 
+def test_a_worker_whose_builder_died_meanwhile_removes_what_it_wrote(tmp_path: Path) -> None:
+    paper = Paper("0123abcd", "T", "a.md", 1, 2, sections=(Section("a.md", 2, "- words"),))
+    told = [{"folder": str(tmp_path), "words": []}, [paper.stored(), "a.md", 1, 2], None]
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", workers._START, workers.json.dumps(sys.path)]
+    subprocess.run(command, input=b"".join(map(workers._line, told)), stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("way", ["-c", "script", "stdin"])
 def test_programs_without_a_main_module_of_their_own(corpus: Path, tmp_path: Path, way: str) -> None:
     program = (

@@ -177,20 +177,21 @@ def main() -> None:
         out.flush()
 
     try:
-        tell(_work(sys.stdin.buffer, tell))
+        _work(sys.stdin.buffer, tell)
     except (PapersearchError, OSError, MemoryError) as error:
         tell({"error": str(error) or type(error).__name__})
     os._exit(0)  # to take a dictionary and a pool apart, object by object, would take a while
 
 
-def _work(lines: IO[bytes], tell: Callable[[object], None]) -> list[tuple[object, ...]]:
+def _work(lines: IO[bytes], tell: Callable[[object], None]) -> None:
     from papersearch.analysis.words import jieba_words_with
     from papersearch.index.documents import to_document
     from papersearch.index.writer import SegmentsWriter
 
     head = json.loads(next(lines, b"null"))
     if head is None:
-        return []
+        tell([])
+        return
     cut = jieba_words_with(head["words"])
     cut("字")  # loads the dictionary, mostly before there are papers
     writer = SegmentsWriter(head["folder"])
@@ -198,12 +199,24 @@ def _work(lines: IO[bytes], tell: Callable[[object], None]) -> list[tuple[object
         for done, line in enumerate(lines, 1):
             paper = json.loads(line)
             if paper is None:
-                return [(e.segment_id, e.documents, e.lengths, e.files) for e in writer.finish()]
+                break
             writer.add(to_document(Paper.from_stored(*paper), cut))
             if done % REPORT_EVERY == 0:
                 tell(done)
+        else:
+            sys.exit(1)  # whoever was to read the segments is gone
+        entries = writer.finish()
     except BaseException:
         writer.discard()
         raise
-    writer.discard()
-    sys.exit(1)  # whoever was to read the segments is gone
+    _hand_over(entries, head["folder"], tell)
+
+
+def _hand_over(entries: Sequence[SegmentEntry], folder: str, tell: Callable[[object], None]) -> None:
+    """Tell of segments that are written; delete them where nobody is there any more to be told."""
+    try:
+        tell([(e.segment_id, e.documents, e.lengths, e.files) for e in entries])
+    except OSError:
+        for name in (name for entry in entries for name in entry.file_names()):
+            os.unlink(os.path.join(folder, name))
+        sys.exit(1)
