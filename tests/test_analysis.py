@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from papersearch.analysis import words as words_module
 from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
 from papersearch.analysis.stem import fingerprint, stem
-from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, Token, parts_of, terms_of, tokens
+from papersearch.analysis.tokens import LONGEST_PIECE, MAX_TERM, STEM_MARK, Token, parts_of, pieces, terms_of, tokens
 from papersearch.analysis.words import jieba_words, jieba_words_with, vocabulary_cutter
 
 # Characters at which folding, cutting and joining are decided.
@@ -180,6 +180,30 @@ def test_offsets_lead_back_to_the_word_in_the_text(text: str, start: int) -> Non
             assert "".join(c for c in token.term if c.isalnum()) in whole
             if fold(normalize(source)[0]) == whole and len(whole) <= MAX_TERM and len(source) > 1:
                 assert token.term == whole
+
+
+SEAMS = st.sampled_from(["a", "b2", "C++", "检", "测试", " ", " ", "，", "。", "：", "\n", "\n\n", "\n- ", "\n1. ", "-", ",", "\\", "\u0301", "\u200b", "é"])  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.lists(SEAMS | odd_text, max_size=20).map("".join), st.integers(0, 9))
+def test_the_tokens_of_a_text_are_those_of_its_pieces(text: str, longest: int) -> None:
+    position = offset = 0
+    words: list[Token] = []
+    pairs: list[Token] = []
+    for piece in pieces(text, longest):
+        assert piece or not text
+        more_words, more_pairs, taken = tokens(piece, jieba_words, position)
+        words += [t._replace(start=t.start + offset, end=t.end + offset) for t in more_words]
+        pairs += [t._replace(start=t.start + offset, end=t.end + offset) for t in more_pairs]
+        position, offset = position + taken, offset + len(piece)
+    assert (words, pairs, position) == tokens(text, jieba_words)
+    assert offset == len(text)
+
+
+@pytest.mark.parametrize("text", ["some words of a text " * 9000, "中文检索，" * 40000, "- one\n- 一个，两个\n" * 9000])
+def test_long_texts_are_cut_into_pieces(text: str) -> None:
+    assert max(map(len, pieces(text))) < LONGEST_PIECE + 100
 
 
 @given(odd_text)

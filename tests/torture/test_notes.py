@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,12 @@ import pytest
 
 from corpora import write_notes
 from papersearch import open_index
+from papersearch.analysis.words import jieba_words
 from papersearch.api import build_index
 from papersearch.digest import parse_note
 from papersearch.files import decode
+from papersearch.index.documents import to_document
+from papersearch.paper import Paper, Section
 from torture.shapes import SHAPES
 
 Count = Callable[[str, str, int], None]
@@ -130,6 +134,24 @@ def test_a_large_note_of_any_shape_is_indexed(place: Path, name: str, tally: Cou
     assert time.process_time() - started < 10
     with open_index(corpus, place / "index", refresh=False) as index:
         assert "Good" in [hit.paper.title for hit in index.search("zebras", limit=None)]
+    tally("notes", "large notes", 1)
+
+
+def test_a_large_note_takes_memory_in_proportion(tally: Count) -> None:
+    """Its tokens are not all kept apart until it is indexed."""
+    rng = random.Random(2)
+    words = rng.choices([*(f"w{n} " for n in range(300)), "检测到后门攻击，", "知识蒸馏。"], k=25_000)
+    text = "\n- ".join("".join(words[at : at + 60]) for at in range(0, len(words), 60))
+    paper = Paper("0123abcd", "Large", "a.md", 1, 2, sections=(Section("a.md", 2, text),))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        document = to_document(paper, jieba_words)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, document.tokens.values())) > 25_000
+    assert peak < 100 * len(text.encode())
     tally("notes", "large notes", 1)
 
 

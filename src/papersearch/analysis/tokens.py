@@ -8,7 +8,7 @@ stems are terms at the position of their first unit, so that phrases hold whatev
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice, repeat
 from operator import add
@@ -289,6 +289,21 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[list[Ter
             if tail:
                 words.append((fold(tail.group()), position - 1, boost))
     return words, grams, position - start
+
+
+LONGEST_PIECE = 1 << 15
+"""Characters of a text that are analysed at once: a term takes some 150 bytes until it is kept."""
+_CUT = r"(?:(?<=[A-Za-z0-9]) |(?<=[\u4e00-\u9fff][，。；！？、：]))(?=[A-Za-z0-9\u4e00-\u9fff])"
+"""Where the tokens of what follows do not depend on what came before: between two words, or two runs of Chinese."""
+
+
+def pieces(text: str, longest: int = LONGEST_PIECE) -> Iterator[str]:
+    """The text in pieces whose tokens are those of the text, positions counted on; long only where it has no seam."""
+    start, cut = 0, re.compile(_CUT)
+    while len(text) - start > longest and (seam := cut.search(text, start + longest)):
+        yield text[start : seam.end()]
+        start = seam.end()
+    yield text[start:]
 
 
 INITIALS_MARK = "^"

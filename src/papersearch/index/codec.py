@@ -14,7 +14,7 @@ import json
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from whoosh import formats
@@ -334,7 +334,7 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
 
     def add_tokens(
         self,
-        tokens: dict[str, list[tuple[str, int, float]]],
+        tokens: Mapping[str, Sequence[tuple[str, int, float]]],
         lengths: dict[str, int],
         stored: bytes,
         exact: dict[str, list[str]],

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,7 +36,7 @@ class Document(NamedTuple):
 
     id: str
     """Unique among the documents of an index; adding another document of the same id replaces this one."""
-    tokens: dict[str, list[tuple[str, int, float]]] = {}  # noqa: RUF012
+    tokens: Mapping[str, Sequence[tuple[str, int, float]]] = {}
     """Field with positions -> (term, position in [0, 2**31), boost > 0) in any order. Several tokens may share a
     position; the boosts of a term's tokens are summed."""
     lengths: dict[str, int] = {}  # noqa: RUF012
