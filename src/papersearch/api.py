@@ -269,28 +269,26 @@ def open_index(
     """Open the index of a corpus, building it if there is none and refreshing it if the notes changed.
 
     With `refresh=False` the last finished build answers as it is (IndexMissingError if there is none). Where the
-    index folder cannot be written, an existing index is used as it is and a notice says so. A missing or empty corpus
+    index folder cannot be written, an existing index is used as it is and a notice says so; IndexReadOnlyError if it
+    was built elsewhere, and so cannot be trusted. A missing or empty corpus
     never erases an index: CorpusError where there is no index to answer from, else a notice.
     """
     roots, folder = _roots(corpus), os.fspath(index)
     now: _Generation | None = None
     notices: list[str] = []
     damage: IndexDamagedError | None = None
-    foreign: Snapshot | None = None
     try:
         snapshot = open_snapshot(folder)
-        if origin.is_foreign(folder, snapshot.meta.get("origin")):
-            foreign = snapshot
+        if origin.is_foreign(folder, snapshot.meta.get("origin"), snapshot.files):
+            if not os.access(folder, os.W_OK):
+                reason = "was built elsewhere, and its folder cannot be written to build it anew"
+                raise IndexReadOnlyError(f"the index in {folder} {reason}; name another folder with --index")
             raise IndexDamagedError(f"the index in {folder} was built elsewhere; run: papersearch index")
         now = _Generation(snapshot)
     except IndexMissingError:
         if not refresh:
             raise
     except IndexDamagedError as error:
-        if foreign is not None and not os.access(folder, os.W_OK):
-            now = _Generation(foreign)
-            notices.append(f"{str(error).split(';')[0]}, and cannot be built anew: its folder cannot be written")
-            return Index(roots, folder, now, [*notices, *_remarks(now)], mends=False)
         if not refresh:
             raise
         damage = error
@@ -395,7 +393,7 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         index=folder,
         built=True,
         stale=bool(stale)
-        or origin.is_foreign(folder, snapshot.meta.get("origin"))
+        or origin.is_foreign(folder, snapshot.meta.get("origin"), snapshot.files)
         or _analysed_otherwise(snapshot.meta),
         papers=int(counts.get("paper", 0)),
         notes=int(counts.get("note", 0)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.settings import find_places
 
@@ -22,6 +23,8 @@ def offers(name: str, begin: str, corpus: Sequence[str] = (), index: str | None 
     """
     try:
         with open_snapshot(find_places(corpus, index).index) as snapshot:
+            if origin.is_foreign(snapshot.folder, snapshot.meta.get("origin"), snapshot.files):
+                return []
             found = _ids(snapshot, begin) if name == ID else _values(snapshot, name, begin)
     except Exception:  # a shell that completes has no place for a message
         return []

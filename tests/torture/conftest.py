@@ -66,7 +66,7 @@ def real_origin() -> None:
 def _copies_count_as_built_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests begin again and again with a copy of the same index, which is not what an index may be."""
     if "real_origin" not in request.fixturenames:
-        monkeypatch.setattr("papersearch.index.origin.is_foreign", lambda folder, stamped: False)
+        monkeypatch.setattr("papersearch.index.origin.is_foreign", lambda *_: False)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import pytest
 
 from papersearch import open_index
 from papersearch.api import index_status
-from papersearch.errors import IndexDamagedError
+from papersearch.completions import offers
+from papersearch.errors import IndexDamagedError, IndexReadOnlyError
 from papersearch.index.origin import ORIGIN_NAME, is_foreign, stamp
 from torture.scene import answers, built, environment, program, put, right
 
@@ -103,22 +104,44 @@ def test_an_index_that_was_moved_is_still_ours(place: Path) -> None:
         assert answers(index) == right(0)
 
 
-def test_a_foreign_index_that_cannot_be_written_answers_and_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+@pytest.mark.parametrize("refresh", [True, False])
+def test_a_foreign_index_that_cannot_be_written_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch, refresh: bool, tally: Count) -> None:  # fmt: skip
+    """It may have been forged: its checksums prove nothing."""
     corpus, folder = built(place / "start")
     copied(folder, place / "copy")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    for refresh in (True, False):
-        with open_index(corpus, place / "copy", refresh=refresh) as index:
-            assert answers(index) == right(0)
-            assert any("built elsewhere, and cannot be built anew" in notice for notice in index.notices)
+    with pytest.raises(IndexReadOnlyError, match=r"built elsewhere, and its folder cannot be written.*--index") as told:
+        open_index(corpus, place / "copy", refresh=refresh)
+    assert "\n" not in str(told.value)
+    assert index_status(corpus, place / "copy").stale
+    assert offers("category", "", [str(corpus)], str(folder)) == [("Kind", "")]
+    assert offers("category", "", [str(corpus)], str(place / "copy")) == []
+    tally("foreign", "foreign indexes", 1)
+
+
+def test_an_index_of_ours_that_was_made_read_only_answers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, folder = built(place)
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o555 if path == folder else 0o444)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: False)
+        for refresh in (True, False):
+            with open_index(corpus, folder, refresh=refresh) as index:
+                assert answers(index) == right(0) and not index.notices
+        folder.chmod(0o755)
+        os.replace(shutil.copy2(next(folder.glob("*.inv")), place), next(folder.glob("*.inv")))
+        with pytest.raises(IndexReadOnlyError):
+            open_index(corpus, folder)
+    with open_index(corpus, folder) as index:
+        assert answers(index) == right(0)
 
 
 def test_an_origin_that_is_no_file_is_replaced(place: Path) -> None:
     precious = place / "precious"
     precious.write_text("mine")
     (place / ORIGIN_NAME).symlink_to(precious)
-    assert is_foreign(str(place), stamp_of := precious.stat().st_ctime_ns)
-    assert not is_foreign(str(place), stamp(str(place))) and is_foreign(str(place), stamp_of)
+    assert is_foreign(str(place), stamp_of := precious.stat().st_ctime_ns, {})
+    assert not is_foreign(str(place), stamp(str(place)), {}) and is_foreign(str(place), stamp_of, {})
     assert precious.read_text() == "mine" and not (place / ORIGIN_NAME).is_symlink()
 
 

@@ -232,6 +232,7 @@ class Snapshot:
         generation: its number; each commit adds one.
         meta: what commit() was given.
         doc_count: number of live documents.
+        files: name of each file → its stamp when it had been written, if that is known.
         places: where the papers stand in the corpus, if commit() was told.
     """
 
@@ -239,6 +240,7 @@ class Snapshot:
         self.folder = folder
         self.generation = toc.generation
         self.meta: dict[str, Any] = toc.meta
+        self.files = {name: toc.stamps.get(name) for name in toc.file_names()}
         self.doc_count = sum(entry.live for entry in toc.segments)
         self._closed = False
         self._fields: dict[str, FieldReader] = {}

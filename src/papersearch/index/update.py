@@ -306,7 +306,7 @@ def _reason_to_rebuild(folder: str, roots: Sequence[str], rebuild: bool) -> str:
 
 def _outdated(snapshot: Snapshot, terms: Terms) -> str:
     """Why nothing of a snapshot can be kept; empty if it can."""
-    if origin.is_foreign(snapshot.folder, snapshot.meta.get("origin")):
+    if origin.is_foreign(snapshot.folder, snapshot.meta.get("origin"), snapshot.files):
         return "the index was built elsewhere"
     if snapshot.meta.get("identity") != identity():
         return "the analysis changed"
