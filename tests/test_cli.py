@@ -1176,6 +1176,31 @@ def test_ctrl_c_ends_quietly(here: Path) -> None:
     assert started.returncode == 130
 
 
+INTERRUPTED_WHILE_LOADING = """
+import sys
+
+wanted = sys.argv.pop(1)
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupts())
+from papersearch.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typing", "click", "papersearch.cli", "papersearch.api", "papersearch.render"])
+def test_ctrl_c_while_modules_are_loaded_ends_quietly(here: Path, module: str) -> None:
+    """Half of the time of a search."""
+    command = [sys.executable, "-S", "-c", INTERRUPTED_WHILE_LOADING, module, "search", "后门"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, cwd=here, capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

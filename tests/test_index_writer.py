@@ -485,8 +485,9 @@ def test_a_folder_without_write_permission(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(IndexFolderError, match="could not be written"):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "link"):
+        with pytest.raises(IndexFolderError, match="is no folder; choose another with --index"):
             IndexWriter(folder)
 
 

@@ -10,11 +10,12 @@ Importing the package loads nothing else; every name comes on first use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from papersearch.api import Index, check_corpus, open_index
     from papersearch.errors import (
         CorpusError,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
 
 YOUNGEST_GENERATION = 100_000
 """Objects made before the first look for cyclic garbage: more than a search makes, and few for a large build."""
@@ -18,17 +17,20 @@ YOUNGEST_GENERATION = 100_000
 def main() -> None:
     """Run the command of argv and end the process with its exit code."""
     gc.set_threshold(YOUNGEST_GENERATION, 20, 20)
-    from papersearch.cli import main as run
-
     try:
+        from papersearch.cli import main as run  # half of the time of a search, in which Ctrl-C is as likely as later
+
         run()
+    except KeyboardInterrupt:
+        os._exit(130)  # cli.INTERRUPTED, which may not be there yet
     except SystemExit as end:
         if not isinstance(end.code, int):
             raise
         for stream in (sys.stdout, sys.stderr):
-            # Closed, or nobody reads any more
-            with suppress(AttributeError, OSError, ValueError):
+            try:
                 stream.flush()
+            except (AttributeError, OSError, ValueError):
+                continue  # closed, or nobody reads any more
         os._exit(end.code)
 
 

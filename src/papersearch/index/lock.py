@@ -17,6 +17,7 @@ _POLL_S = 0.05
 _START = b'{"pid":'
 _LONGEST = 128
 """Bytes that a holder writes at most."""
+_NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 if sys.platform == "win32":
@@ -48,6 +49,8 @@ else:
 def folder_error(folder: str, error: OSError) -> IndexFolderError:
     """The error to raise in the place of one from the system while the folder was being written."""
     reason = error.strerror or str(error)
+    if error.errno in _NO_FOLDER:
+        return IndexFolderError(f"the index folder {folder} is no folder; choose another with --index")
     if error.errno in _READ_ONLY:
         return IndexReadOnlyError(
             f"the index folder {folder} cannot be written ({reason}); choose another with --index"
