@@ -207,6 +207,35 @@ def test_a_folder_that_cannot_be_written_still_answers(
         build_index(corpus, folder)
 
 
+def test_a_full_disk_still_answers(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_index(corpus, folder)
+    write_notes(corpus, {"good.md": GOOD.replace("zebras", "gnus")})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with open_index(corpus, folder) as index:
+        assert titles(index, "zebras") == ["Good"]
+        assert any("No space left" in notice and "last finished build" in notice for notice in index.notices)
+    with pytest.raises(IndexFolderError, match="No space left"):
+        build_index(corpus, folder)
+
+
+def test_a_folder_that_vanishes_while_it_is_written(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        shutil.rmtree(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("papersearch.glossary.shipped_in", lambda *_, **__: gone())
+        with pytest.raises(IndexFolderError, match="could not be written"):
+            build_index(corpus, folder)
+    with open_index(corpus, folder) as index:
+        assert titles(index, "zebras") == ["Good"]
+
+
 def test_a_folder_that_cannot_be_written_and_holds_nothing(
     corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

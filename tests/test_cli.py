@@ -458,6 +458,7 @@ def test_an_error_of_the_library_is_one_line(here: Path, run: Run, monkeypatch: 
     [
         (ValueError("one\ntwo"), "papersearch: internal error: ValueError: one two; please report it\n"),
         (RecursionError(), "papersearch: internal error: RecursionError: ; please report it\n"),
+        (MemoryError(), "papersearch: there is not enough memory\n"),
         (PermissionError(13, "Permission denied", "/i/toc"), "papersearch: /i/toc: Permission denied\n"),
     ],
 )

@@ -10,8 +10,8 @@ from papersearch.analysis.tokens import tokens
 from papersearch.analysis.words import vocabulary_cutter
 from papersearch.errors import (
     CorpusError,
-    IndexBusyError,
     IndexDamagedError,
+    IndexFolderError,
     IndexMissingError,
     IndexReadOnlyError,
     UsageError,
@@ -269,8 +269,8 @@ def open_index(
     """Open the index of a corpus, building it if there is none and refreshing it if the notes changed.
 
     With `refresh=False` the last finished build answers as it is (IndexMissingError if there is none). Where the
-    index folder cannot be written, an existing index is used as it is and a notice says so; IndexReadOnlyError if it
-    was built elsewhere, and so cannot be trusted. A missing or empty corpus
+    index folder cannot be written, or the disk is full, an existing index is used as it is and a notice says so;
+    IndexReadOnlyError if it was built elsewhere, and so cannot be trusted. A missing or empty corpus
     never erases an index: CorpusError where there is no index to answer from, else a notice.
     """
     roots, folder = _roots(corpus), os.fspath(index)
@@ -308,7 +308,9 @@ def open_index(
                 lock_timeout_s = BUILD_LOCK_S if now is None else REFRESH_LOCK_S
                 update(roots, folder, rebuild=damage is not None, lock_timeout_s=lock_timeout_s)
                 now = _Generation(open_snapshot(folder))
-        except (IndexBusyError, IndexReadOnlyError, CorpusError) as error:
+        except (IndexFolderError, CorpusError) as error:
+            if isinstance(error, IndexDamagedError):
+                raise
             if now is None:
                 raise damage or error from None
             if isinstance(error, CorpusError) and now.meta.get("roots") != absolute(roots):

@@ -144,6 +144,8 @@ def _fail_unexpectedly(error: Exception) -> int:
         return WRONG
     if isinstance(error, OSError) and error.strerror:
         return _fail(f"{error.filename or 'reading or writing failed'}: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return _fail("there is not enough memory")
     return _fail(f"internal error: {type(error).__name__}: {error}; please report it")
 
 

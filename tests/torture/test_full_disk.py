@@ -94,6 +94,9 @@ def test_a_disk_that_is_really_full(place: Path, tally: Count) -> None:
                 refused += 1
                 with open_index(corpus, folder, refresh=False) as index:
                     assert answers(index) == before
+                with open_index(corpus, folder) as index:
+                    assert answers(index) == before
+                    assert os.strerror(errno.ENOSPC) in index.notices[0] and "last finished build" in index.notices[0]
             assert not debris(folder)
         (mounted / "filler").unlink()
         with open_index(corpus, folder) as index:

@@ -150,7 +150,8 @@ class FlatWriter:
         try:
             self._file.close()  # writes what it still holds, which fails on a full disk
         finally:
-            os.unlink(self.path)
+            if os.path.lexists(self.path):  # unless somebody removed the folder
+                os.unlink(self.path)
 
 
 class FlatFile:
