@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,19 @@ def test_the_line_with_most_of_the_words_is_shown_with_its_place() -> None:
     cut = Notes(paper("- a zebra alone\n- a yak and a zebra\n- a yak alone")).excerpt(["zebra", "yak"])
     assert (cut.text, cut.path, cut.line) == ("a yak and a zebra", "d.md", 3)
     assert marked(cut) == ["yak", "zebra"]
+
+
+def test_many_terms_in_many_lines_take_little_longer_than_few() -> None:
+    notes = Notes(paper("\n".join(f"| a{n} |" for n in range(20_000))))
+
+    def seconds(terms: list[str]) -> float:
+        started = time.process_time()
+        assert marked(notes.excerpt(terms))
+        return time.process_time() - started
+
+    seconds(["a1"])
+    few = min(seconds([f"a{n}" for n in range(5)]) for _ in range(3))
+    assert seconds([f"a{n}" for n in range(1000)]) < 20 * few
 
 
 def test_notes_are_asked_again_and_in_another_form() -> None:

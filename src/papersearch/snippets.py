@@ -19,6 +19,9 @@ LONGEST_LINE = 4000
 """Characters of a line that are looked at: a paragraph of a person is shorter."""
 CLOSER_LOOKS = 12
 """Lines of a paper that are analysed in full to choose the one to show."""
+LOOKS = 1_000_000
+"""Lines of a section times terms that are looked for in each: a prefix has a thousand forms, a table any number of
+rows."""
 REMEMBERED_PIECES = 1 << 14
 _WIDE = "\u2e7f"
 """Characters above it take two cells."""
@@ -206,6 +209,7 @@ class Notes:
             here = [part for part in parts if part in text]
             if not here:
                 continue
+            del here[max(1, LOOKS // len(lines)) :]
             for at, line in enumerate(lines):
                 kinds = sum([part in line for part in here])
                 if kinds and not _FENCE.match(written[at]):
