@@ -124,7 +124,7 @@ def test_workers_are_started_before_notes_are_read_and_ended_if_they_are_not_nee
     with open_snapshot(tmp_path / "i") as snapshot:
         assert len(snapshot.segments()) == 1 and snapshot.doc_count == 300
     monkeypatch.setattr(workers, "shares", None)
-    monkeypatch.setattr("papersearch.digest.read_corpus", lambda roots: sys.exit(3))
+    monkeypatch.setattr("papersearch.digest.read_corpus", lambda roots, **options: sys.exit(3))
     with pytest.raises(SystemExit):
         build_index(corpus, tmp_path / "i", rebuild=True)
     assert all(worker.process.returncode is not None for all_of_them in started for worker in all_of_them._workers)
