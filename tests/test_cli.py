@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -1175,6 +1176,25 @@ def test_ctrl_c_ends_quietly(here: Path) -> None:
     started.send_signal(signal.SIGINT)
     assert started.communicate(timeout=30) == (b"", b"")
     assert started.returncode == 130
+
+
+def test_watching_ends_even_where_an_interrupt_is_lost(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one is that comes while an object is being disposed of."""
+    looks: list[int] = []
+
+    def lose_it(places: object) -> bool:
+        looks.append(1)
+        assert len(looks) < 3
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return False
+
+    monkeypatch.setattr(cli, "_is_stale", lose_it)
+    monkeypatch.setattr(cli, "WATCH_EVERY_S", 0.0)
+    before = signal.getsignal(signal.SIGINT)
+    done = CliRunner().invoke(cli.program, ["index", "--watch"])
+    assert (done.exit_code, len(looks)) == (0, 1)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 INTERRUPTED_WHILE_LOADING = """

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -400,8 +400,8 @@ def _watch(places: _Located, as_json: bool) -> int:
     from papersearch.render.text import changes
 
     said = ""
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
+    with contextlib.suppress(KeyboardInterrupt), _interruption() as interrupted:
+        while not interrupted:
             time.sleep(WATCH_EVERY_S)
             try:
                 if not _is_stale(places):
@@ -417,6 +417,29 @@ def _watch(places: _Located, as_json: bool) -> int:
                 _write(changes_as_json(done) if as_json else changes(done).partition("\n")[0] + "\n")
                 _say_all(done.warnings)
     return FOUND
+
+
+@contextlib.contextmanager
+def _interruption() -> Iterator[list[int]]:
+    """A list that Ctrl-C puts something into, besides what it does anyway: Python drops the exception where it comes
+    while an object is being disposed of."""
+    import signal
+
+    interrupted: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: Any) -> None:
+        interrupted.append(number)
+        if callable(before):
+            before(number, frame)
+
+    with contextlib.suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
 
 
 def _is_stale(places: _Located) -> bool:
