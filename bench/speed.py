@@ -338,7 +338,7 @@ def measure_edit(digest: Digest, rounds: int, figures: Figures) -> None:
     """Milliseconds until a search finds the new word of a paper; each engine works on a copy."""
     sample = [stock.text_of(paper) for paper in digest.sample()]
     taken: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(dir=digest.folder) as name:
+    with tempfile.TemporaryDirectory(dir=digest.folder, ignore_cleanup_errors=True) as name:
         scratch = Path(name)
         many, one = scratch / "many", scratch / "one"
         shutil.copytree(digest.corpus, many)
