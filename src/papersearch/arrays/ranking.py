@@ -27,6 +27,7 @@ STEPS = 256
 CHAMPIONS = 64
 """Documents that are remembered as those in which a word counts most."""
 USUAL_LIMIT = 10
+"""Documents that most queries want: for so many, what the best of a word reach is found out beforehand."""
 PREPARED = 512
 """Words in more documents are read before they are asked for, if in more than PREPARED_SHARE of all, too."""
 PREPARED_SHARE = 1 / 64
