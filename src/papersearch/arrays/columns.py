@@ -14,7 +14,7 @@ import numpy as np
 
 from papersearch.arrays.ranking import Ranking, Word
 from papersearch.arrays.ranking import best as best_of
-from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Several, Stored, boosts, runs
+from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Several, Stored, boosts, joined, runs
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, pairs_with, width
@@ -144,15 +144,15 @@ def _gathered(places: Iterable[tuple[int, Where | Stored]], docs: Array) -> tupl
         else:
             few.setdefault(where.field, []).append((np.full(len(at), number), held, rows))
     for field, pieces in few.items():
-        numbers, held, rows = map(_joined, zip(*pieces, strict=True))
+        numbers, held, rows = map(joined, zip(*pieces, strict=True))
         decoded.setdefault(field, []).append((numbers, held, *field.at(rows)))
     for field, pieces in decoded.items():
-        numbers, held, shapes, begin = map(_joined, zip(*pieces, strict=True))
+        numbers, held, shapes, begin = map(joined, zip(*pieces, strict=True))
         counts, positions = field.positions(shapes, begin)
         found.append((held.repeat(counts), positions, numbers.repeat(counts)))
     if not found:
         return _NOWHERE.docs, _NOWHERE.docs, _NOWHERE.docs
-    held, positions, numbers = map(_joined, zip(*found, strict=True))
+    held, positions, numbers = map(joined, zip(*found, strict=True))
     return held, positions, numbers
 
 
@@ -523,11 +523,6 @@ class ArrayColumns:
         if limit < 1 or not words or (every and len(words) < len(found)):
             return []
         return self.ranking.top(words, limit, every, admitted)
-
-
-def _joined(arrays: Sequence[Array]) -> Array:
-    """One after the other."""
-    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
 def _held(numbers: Array, others: Array) -> Array:

@@ -66,7 +66,7 @@ class Stored:
     def __init__(self, field: FieldRows, sources: Sequence[_Source]) -> None:
         """`sources`: the rows of each segment that has the term."""
         self.field, self._sources = field, sources
-        self.docs: Array = _joined([source.docs for source in sources])
+        self.docs: Array = joined([source.docs for source in sources])
         self._shapes: Array | None = None
         self._begin: Array | None = None
 
@@ -79,7 +79,7 @@ class Stored:
     def shapes(self) -> Array:
         """The shape of each posting: weight and zones, see FieldRows."""
         if self._shapes is None:
-            self._shapes = _joined([source.shapes() for source in self._sources])
+            self._shapes = joined([source.shapes() for source in self._sources])
         return self._shapes
 
     def chosen(self, at: Array) -> tuple[Array, Array]:
@@ -107,7 +107,7 @@ class Stored:
             counts = self.field.counts(self.shapes)
             bounds = np.cumsum([0, *[len(source.docs) for source in self._sources]]).tolist()
             pieces = zip(self._sources, bounds, bounds[1:], strict=False)
-            self._begin = _joined([source.begin_of(counts[low:high]) for source, low, high in pieces])
+            self._begin = joined([source.begin_of(counts[low:high]) for source, low, high in pieces])
         return self.shapes[at], self._begin[at]
 
 
@@ -355,10 +355,10 @@ class FieldRows:
             rows, shapes = rows + part.size, shapes + len(part.counts)
             highs, lows = highs + len(part.highs), lows + len(part.lows)
         self._first_low = [part.first_low for part in self._parts]
-        self._weights = _joined([part.weights for part in self._parts])
-        self._counts = _joined([part.counts for part in self._parts])
-        self._begin = _joined([part.begin for part in self._parts])
-        self._highs = _joined([part.highs for part in self._parts])
+        self._weights = joined([part.weights for part in self._parts])
+        self._counts = joined([part.counts for part in self._parts])
+        self._begin = joined([part.begin for part in self._parts])
+        self._highs = joined([part.highs for part in self._parts])
         self._boosted: dict[str | None, Array] = {}
 
     def read(self, term: str) -> Stored:
@@ -370,7 +370,7 @@ class FieldRows:
         """The postings of several terms, those of a document in the order of the terms."""
         texts = [encode(term) for term in terms]
         found = [several for part in self._parts if (several := part.read_several(texts)) is not None]
-        return Several(self, *(map(_joined, zip(*found, strict=True)) if found else (_NONE,) * 4))
+        return Several(self, *(map(joined, zip(*found, strict=True)) if found else (_NONE,) * 4))
 
     def at(self, rows: Array) -> tuple[Array, Array]:
         """(shapes of any rows, where their positions begin)."""
@@ -426,7 +426,8 @@ class FieldRows:
         return counts, positions
 
 
-def _joined(tables: Sequence[Array]) -> Array:
+def joined(tables: Sequence[Array]) -> Array:
+    """One after the other."""
     if len(tables) == 1:
         return tables[0]
     return np.concatenate(tables) if tables else _NONE
