@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
-from papersearch.index import builder, codec, flatfile, reader, toc
+from papersearch.index import builder, codec, flatfile, reader, segment, toc
+from papersearch.index import verify as verifying
 from papersearch.index.flatfile import FlatFile, FlatWriter
 from papersearch.index.reader import Snapshot, open_snapshot, read_generation
 from papersearch.index.verify import verify
@@ -448,22 +449,52 @@ def only(wanted: str, change: Callable[[Any], Any]) -> Callable[[str, Any], Any]
     return lambda name, values: change(values) if name == wanted else values
 
 
+def as_in_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks of terms, and documents that are not written whole, in a small index."""
+    for module in (builder, segment, verifying):
+        monkeypatch.setattr(module, "TERM_BITS", 1)
+    for module in (builder, segment):
+        monkeypatch.setattr(module, "doc_width", lambda documents: 2)
+
+
+def other_codes(packed: Any, change: Callable[[int], int]) -> bytes:
+    """Codes of shapes, of one block, packed anew after each was changed."""
+    return zlib.compress(bytes(map(change, zlib.decompress(bytes(packed)))))
+
+
 FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/docs", lambda docs: [255] * len(docs)),
     ("inv", "text/docs", lambda docs: docs[::-1]),
     ("inv", "text/docs", lambda docs: docs[:-1]),
     ("inv", "text/docs", lambda docs: None),
-    ("inv", "text/term.row", lambda rows: rows[::-1]),
-    ("inv", "text/term.row", lambda rows: [0, *[200] * (len(rows) - 2), rows[-1]]),
-    ("inv", "text/term.row", lambda rows: []),
-    ("inv", "text/term.row", lambda rows: [0] * (len(rows) - 1) + rows[-1:]),
-    ("inv", "text/term.start", lambda starts: [starts[0], *[255] * (len(starts) - 2), starts[-1]]),
-    ("inv", "text/term.start", lambda starts: starts[1:]),
+    ("inv", "text/docs", lambda docs: [0] * len(docs)),
+    ("inv", "text/term.rows", lambda rows: rows[::-1]),
+    ("inv", "text/term.rows", lambda rows: [255] * len(rows)),
+    ("inv", "text/term.rows", lambda rows: [0] * len(rows)),
+    ("inv", "text/term.rows", lambda rows: []),
+    ("inv", "text/term.rows", lambda rows: [*rows, 1]),
+    ("inv", "text/term.head", lambda text: text[:-1]),
+    ("inv", "text/term.head", lambda text: text[::-1]),
+    ("inv", "text/term.head", lambda text: []),
+    ("inv", "text/block.byte", lambda starts: [starts[0], *[255] * (len(starts) - 2), starts[-1]]),
+    ("inv", "text/block.byte", lambda starts: starts[1:]),
+    ("inv", "text/block.row", lambda rows: [rows[0], *[255] * (len(rows) - 2), rows[-1]]),
+    ("inv", "text/block.row", lambda rows: [*rows[:-1], rows[-1] + 1]),
+    ("inv", "text/block.row", lambda rows: []),
+    ("inv", "text/block.doc", lambda docs: [docs[0], *[255] * (len(docs) - 2), docs[-1]]),
+    ("inv", "text/block.doc", lambda docs: docs[:-1]),
+    ("inv", "text/saved.term", lambda terms: [term + 1 for term in terms]),
+    ("inv", "text/saved.term", lambda terms: terms[:-1]),
+    ("inv", "text/saved.bytes", lambda saved: [less + 1 for less in saved]),
+    ("inv", "text/saved.bytes", lambda saved: [255] * len(saved)),
     ("inv", "text/term.bytes", lambda text: [0xFF] * len(text)),
     ("inv", "text/term.bytes", lambda text: text[::-1]),
-    ("inv", "text/shape.code", lambda codes: [255] * len(codes)),
-    ("inv", "text/shape.code", lambda codes: [254] * len(codes)),
+    ("inv", "text/shape.code", lambda codes: other_codes(codes, lambda code: 255)),
+    ("inv", "text/shape.code", lambda codes: other_codes(codes, lambda code: 254)),
+    ("inv", "text/shape.code", lambda codes: other_codes(codes, lambda code: 0)),
     ("inv", "text/shape.code", lambda codes: [0] * len(codes)),
+    ("inv", "text/code.start", lambda starts: starts[::-1]),
+    ("inv", "text/code.start", lambda starts: starts[:-1]),
     ("inv", "text/shape.code", lambda codes: codes[:-1]),
     ("inv", "text/shape.code", lambda codes: None),
     ("inv", "text/shape.weight", lambda weights: [float("nan")] * len(weights)),
@@ -522,6 +553,7 @@ def test_forged_sections_raise_nothing_else_and_the_full_check_sees_them(
 ) -> None:
     extension, section, change = FORGERIES[case]
     monkeypatch.setattr(builder, "MAX_SHAPES", 30)  # so that some rows are odd
+    as_in_a_large_one(monkeypatch)
     filled(tmp_path)
     assert section == "meta" or section in FlatFile(str(segment_file(tmp_path, 1, extension))).names()
     forge(tmp_path, 1, extension, only(section, change))
@@ -592,6 +624,7 @@ def test_randomly_forged_sections_raise_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: int
 ) -> None:
     monkeypatch.setattr(builder, "MAX_SHAPES", shapes)
+    as_in_a_large_one(monkeypatch)
     filled(tmp_path, 20)
     saved = {path: path.read_bytes() for path in index_files(tmp_path)}
     rng = random.Random(11)
@@ -673,7 +706,9 @@ def test_tables_that_contradict_the_files_are_refused(tmp_path: Path, documents:
 def test_another_version_is_named(tmp_path: Path, version: int) -> None:
     filled(tmp_path)
     retable(tmp_path, lambda table: table.update(format=version))
-    with pytest.raises(IndexDamagedError, match=f"format version {version}, and this program reads version 3"):
+    with pytest.raises(
+        IndexDamagedError, match=f"format version {version}, and this program reads version {toc.FORMAT}"
+    ):
         open_snapshot(tmp_path)
     with pytest.raises(IndexDamagedError, match="format version"):
         read_generation(tmp_path)

@@ -524,9 +524,9 @@ def test_a_full_disk_while_adding_leaves_the_old_index(tmp_path: Path, monkeypat
         with monkeypatch.context() as patch:
             patch.setattr(flatfile.FlatWriter, "_write", full_disk)
             with pytest.raises(IndexFolderError, match="No space left on device"):
-                writer.add(document("p3", "long " * 20_000))  # few short ones would wait for close()
+                writer.add(document("p3", "long " * 60_000))  # few short ones would wait for close()
         with pytest.raises(UsageError, match="finished"):
-            writer.add(document("p3", "long " * 20_000))  # few short ones would wait for close()
+            writer.add(document("p3", "long " * 60_000))  # few short ones would wait for close()
     assert contents(tmp_path) == {"p1": "word"} and segment_names(tmp_path) == before
 
 
@@ -721,7 +721,7 @@ def test_the_table_of_contents_is_json_with_its_checksum_first(tmp_path: Path) -
     data = (tmp_path / "toc.json").read_bytes()
     table = json.loads(data)
     assert list(table)[:3] == ["crc32", "format", "generation"] and table["meta"] == {"made by": "test"}
-    assert data.startswith(b'{"crc32":"%s","format":3,"generation":1,' % table["crc32"].encode())
+    assert data.startswith(b'{"crc32":"%s","format":4,"generation":1,' % table["crc32"].encode())
 
 
 @pytest.fixture(autouse=True)

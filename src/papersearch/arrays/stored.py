@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
-from papersearch.index.segment import BLOCK_BITS, KEY_BYTES, LOW_BITS, ODD, encode
+from papersearch.index.segment import BLOCK_BITS, CODE_BITS, GO_ON, LOW_BITS, ODD, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from papersearch.errors import IndexDamagedError
     from papersearch.index.reader import FieldReader
@@ -174,6 +173,40 @@ class Several:
         return docs.repeat(counts), positions, numbers.repeat(counts)
 
 
+class _Codes:
+    """The codes of a segment's rows, unpacked as far as they were asked for. Threads may share them: what two of them
+    write into the same place is the same."""
+
+    __slots__ = ("_field", "_there", "_values")
+
+    def __init__(self, field: SegmentField) -> None:
+        self._field = field
+        self._values = np.empty(field.row_count, np.uint8)
+        self._there = np.zeros((field.row_count >> CODE_BITS) + 1, bool)
+
+    def _unpack(self, blocks: Iterable[int]) -> None:
+        for block in blocks:
+            start = block << CODE_BITS
+            codes = self._field.code_block(block)
+            self._values[start : start + len(codes)] = np.frombuffer(codes, np.uint8)
+            self._there[block] = True
+
+    def between(self, rows: range) -> Array:
+        """Those of some rows that follow each other; not to be changed."""
+        first, end = rows.start >> CODE_BITS, ((rows.stop - 1) >> CODE_BITS) + 1
+        if not self._there[first:end].all():
+            self._unpack([block for block in range(first, end) if not self._there[block]])
+        return self._values[rows.start : rows.stop]
+
+    def at(self, rows: Array, of: Array | None = None) -> Array:
+        """Those of any rows, or those `of` other rows of the same blocks, of which some may be after the last row."""
+        blocks = rows >> CODE_BITS
+        there = self._there[blocks]
+        if not there.all():
+            self._unpack(np.unique(blocks[~there]).tolist())
+        return self._values.take(rows if of is None else of, mode="clip")
+
+
 class _Part:
     """What one segment has of a field. A row's shape is numbered by its code; those that the odd rows have of their
     own follow from ODD on. Of these tables, the shapes are few and the odd rows rare."""
@@ -182,13 +215,15 @@ class _Part:
         """`base`: number of its first document in the index."""
         self._base, self._field = base, field
         self.first_row = self.first_shape = self.first_low = 0
-        self.size = len(field.docs)
+        self.size = field.row_count
+        self._powers = 256 ** np.arange(field.width)
         self._live: Array | None = None
         if deleted:
             self._live = np.ones(field.documents, bool)
             self._live[list(deleted)] = False
-        self._docs, self.lows = np.asarray(field.docs), np.asarray(field.lows)
-        self._codes = None if field.codes is None else np.asarray(field.codes)
+        self.lows = np.asarray(field.lows)
+        self._codes = _Codes(field) if field.has_codes else None
+        self._doc_bytes = np.asarray(field.docs)
         self._odd_rows = np.asarray(field.odd_rows)
         starts = np.asarray(field.shape_start).astype(np.int64)
         odd_start = np.append(np.asarray(field.odd_start), [] if len(self._odd_rows) else 0).astype(np.int64)
@@ -205,7 +240,6 @@ class _Part:
         self.begin = np.concatenate([starts[:-1], unused, len(field.shape_high) + odd_start[:-1]])
         self.counts = np.concatenate([np.diff(starts), unused, odd_counts])
         self.weights = np.concatenate([field.shape_weights, unused, np.asarray(field.odd_weights)])
-        field.keys = _keys(field)
         # By code, for rows before another one; those with the code ODD are counted apart.
         self._code_counts = np.append(np.where(self.counts[:ODD] > 0, self.counts[:ODD], _TOO_MANY), 0)
         self._odd_before = np.append(0, odd_counts.cumsum())
@@ -215,10 +249,7 @@ class _Part:
 
     def frequent(self, least: int) -> dict[bytes, int]:
         """Terms with at least so many rows, and with how many."""
-        rows = np.asarray(self._field.first_row).astype(np.int64)
-        counts = rows[1:] - rows[:-1]
-        numbers = np.flatnonzero(counts >= least)
-        return dict(zip(map(self._field.term, numbers.tolist()), counts[numbers].tolist(), strict=True))
+        return {self._field.term(number): count for number, count in self._field.numbers_with(least)}
 
     def read(self, text: bytes) -> _Source | None:
         """The postings of a term; None if it is not there."""
@@ -226,8 +257,16 @@ class _Part:
         number = field.find(text)
         if number < 0:
             return None
-        rows = field.rows(number)
-        docs = self._documents(self._docs[rows.start : rows.stop])
+        rows, data, whole = field.doc_bytes(number)
+        stored = np.frombuffer(data, np.uint8)
+        if whole:
+            docs = stored.reshape(-1, field.width) @ self._powers
+        else:
+            docs = stored.cumsum(dtype=np.int64)
+            ends = stored != GO_ON
+            if not ends.all():
+                docs = docs[ends]
+        self._check(docs, len(rows))
         live = None
         if self._live is not None:
             live = self._live[docs]
@@ -242,7 +281,7 @@ class _Part:
         if self._codes is None:
             shapes = np.zeros(len(rows), np.int64)
         else:
-            shapes = self._codes[rows.start : rows.stop].astype(np.int64)
+            shapes = self._codes.between(rows).astype(np.int64)
         if len(self._odd_rows):
             low, high = self._odd_rows.searchsorted((rows.start, rows.stop))
             if low < high:
@@ -254,7 +293,7 @@ class _Part:
         """The shapes of any rows, numbered as those of the segment."""
         if self._codes is None:
             return np.zeros(len(rows), np.int64)
-        shapes = self._codes[rows].astype(np.int64)
+        shapes = self._codes.at(rows).astype(np.int64)
         if len(self._odd_rows):
             at = np.flatnonzero(shapes == ODD)
             odd = self._odd_rows.searchsorted(rows[at])
@@ -279,7 +318,7 @@ class _Part:
             begin = (rows - first) * self.counts[0]
         else:
             within = first[:, None] + _WITHIN
-            counts = self._code_counts[self._codes.take(within, mode="clip")]
+            counts = self._code_counts[self._codes.at(rows, within)]
             counts[within >= rows[:, None]] = 0
             begin = counts.sum(axis=1)
         if len(self._odd_rows):
@@ -293,15 +332,14 @@ class _Part:
     def read_several(self, texts: Sequence[bytes]) -> tuple[Array, Array, Array, Array] | None:
         """As read(), of several terms: with the number of the term of each posting."""
         field = self._field
-        found = [(i, field.rows(number)) for i, text in enumerate(texts) if (number := field.find(text)) >= 0]
+        found = [(i, *field.bounds(number)) for i, text in enumerate(texts) if (number := field.find(text)) >= 0]
         if not found:
             return None
-        numbers = np.array([i for i, _ in found])
-        first = np.array([rows.start for _, rows in found])
+        numbers, first, end, begin_doc, end_doc = np.array(found).T
         # Where the positions of a row begin is known of the first row of its block.
         blocks = first >> BLOCK_BITS
         begin_rows = blocks << BLOCK_BITS
-        sizes = np.array([rows.stop for _, rows in found]) - begin_rows
+        sizes = end - begin_rows
         rows = runs(begin_rows, sizes)
         shapes = self._numbered(rows)
         counts = self._counted(shapes)
@@ -310,7 +348,7 @@ class _Part:
         if (begin + counts).max() > len(self.lows):
             raise self.damage("positions out of bounds")
         own = rows >= first.repeat(sizes)
-        docs = self._documents(self._docs[rows[own]])
+        docs = self._docs_of(end - first, begin_doc, end_doc - begin_doc)
         if self._live is not None:
             live = self._live[docs]
             own[own] = live
@@ -318,11 +356,31 @@ class _Part:
         docs += self._base
         return docs, shapes[own] + self.first_shape, begin[own] + self.first_low, numbers.repeat(sizes)[own]
 
-    def _documents(self, docs: Array) -> Array:
-        """Documents of postings, checked."""
-        if docs.max() >= self._field.documents:
-            raise self.damage("a posting of a document that does not exist")
-        return docs.astype(np.int64)
+    def _docs_of(self, counts: Array, begin: Array, sizes: Array) -> Array:
+        """Documents of several terms, one after the other: how many each has, and where their bytes are."""
+        docs = np.empty(counts.sum(), np.int64)
+        before = counts.cumsum() - counts
+        width = self._field.width
+        whole = sizes == counts * width
+        if whole.any():
+            at = runs(begin[whole], sizes[whole])
+            docs[runs(before[whole], counts[whole])] = self._doc_bytes[at].reshape(-1, width) @ self._powers
+        if not whole.all():
+            begin, sizes, counts, before = begin[~whole], sizes[~whole], counts[~whole], before[~whole]
+            stored = self._doc_bytes[runs(begin, sizes)]
+            ends = stored != GO_ON
+            last = sizes.cumsum() - 1
+            if (np.add.reduceat(ends, last - sizes + 1, dtype=np.int64) != counts).any():
+                raise self.damage(_NO_DOCUMENT)
+            summed = stored.cumsum(dtype=np.int64)
+            summed -= np.append(0, summed[last[:-1]]).repeat(sizes)
+            docs[runs(before, counts)] = summed[ends]
+        self._check(docs, len(docs))
+        return docs
+
+    def _check(self, docs: Array, count: int) -> None:
+        if len(docs) != count or docs.max() >= self._field.documents:
+            raise self.damage(_NO_DOCUMENT)
 
     def _counted(self, shapes: Array) -> Array:
         """How many positions postings of some shapes have."""
@@ -330,17 +388,6 @@ class _Part:
         if not counts.all() or shapes.max() >= len(self.counts):
             raise self.damage("a posting of a shape that does not exist")
         return counts
-
-
-def _keys(field: SegmentField) -> array[int]:
-    """The first bytes of each term as a number: they ascend as the terms do."""
-    begin, end = (np.asarray(field.term_start).astype(np.int64)[cut] for cut in (slice(-1), slice(1, None)))
-    letters = np.append(np.asarray(field.term_bytes), np.uint8(0))
-    keys = np.zeros(field.term_count, np.uint64)
-    for i in range(KEY_BYTES):
-        letter = np.where(begin + i < end, letters.take(begin + i, mode="clip"), np.uint8(0))
-        keys = keys << np.uint64(8) | letter.astype(np.uint64)
-    return array("Q", keys.tobytes())
 
 
 class FieldRows:
@@ -390,7 +437,7 @@ class FieldRows:
     def frequent(self, least: int) -> list[str]:
         """Terms of at least so many documents, deleted ones included."""
         counts: Counter[bytes] = Counter()
-        share = least // (len(self._parts) or 1)  # a term has as many in one segment at least
+        share = max(1, least // (len(self._parts) or 1))  # a term has as many in one segment at least
         for part in self._parts:
             counts.update(part.frequent(share))
         return [term.decode("utf-8", "surrogatepass") for term, count in counts.items() if count >= least]
@@ -435,5 +482,6 @@ def joined(tables: Sequence[Array]) -> Array:
 
 _NONE = np.zeros(0, np.int64)
 _WITHIN = np.arange(1 << BLOCK_BITS)
+_NO_DOCUMENT = "a posting of a document that does not exist"
 _TOO_MANY = 1 << 40
 """Positions of a row that has no shape: more than any file has."""

@@ -14,15 +14,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
-from operator import ne
+from operator import ne, sub
 from typing import Any
 
 from papersearch.errors import UsageError
 from papersearch.index.flatfile import FlatWriter, damaged, narrow
 from papersearch.index.segment import (
     BLOCK_BITS,
+    BLOCK_BYTE,
+    BLOCK_DOC,
+    BLOCK_ROW,
+    CODE_BITS,
+    CODE_START,
     DOCS,
-    FIRST_ROW,
+    GO_ON,
+    LARGE,
+    LARGE_VALUE,
     LENGTH,
     LOW_BITS,
     ODD,
@@ -32,6 +39,9 @@ from papersearch.index.segment import (
     ODD_WEIGHT,
     POSITION_LOW,
     POSITION_START,
+    SAVED_BYTES,
+    SAVED_TERM,
+    SEPARATOR,
     SHAPE_CODE,
     SHAPE_HIGH,
     SHAPE_START,
@@ -40,10 +50,14 @@ from papersearch.index.segment import (
     STORED_DICTIONARY,
     STORED_SIZE,
     STORED_START,
+    TERM_BITS,
     TERM_BYTES,
-    TERM_START,
+    TERM_HEAD,
+    TERM_ROWS,
+    TOO_LARGE,
     Segment,
     SegmentField,
+    doc_width,
     encode,
 )
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
@@ -57,9 +71,11 @@ MAX_POOL_DOCUMENTS = 1 << DOC_BITS
 MAX_POOL_BOOSTS = 1 << (BOOST_BITS - 1)
 MAX_SHAPES = ODD
 """Shapes in the table of a field, the most frequent ones; the rest is written out row by row."""
-PACKING_LEVEL, PACKING_WINDOW_BITS = 3, 14
+PACKING_LEVEL = 3
 """For zlib. Level 6 takes off another 4% and half as long again."""
-DICTIONARY_BYTES = 1 << 13
+CODES_LEVEL = 6
+"""The same for codes of shapes, which are few and much alike."""
+DICTIONARY_BYTES = 1 << 15
 DICTIONARY_PAYS = 4
 """Times its size that objects must have before they get a dictionary: below, it costs more than it saves."""
 
@@ -253,7 +269,7 @@ class _Packer:
 
 
 def _compressor(dictionary: bytes) -> zlib._Compress:
-    return zlib.compressobj(PACKING_LEVEL, zlib.DEFLATED, -PACKING_WINDOW_BITS, zlib.DEF_MEM_LEVEL, 0, dictionary)
+    return zlib.compressobj(PACKING_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 0, dictionary)
 
 
 class DocumentsWriter:
@@ -325,6 +341,53 @@ class _Shapes(dict[Shape, int]):
         return [(weight, highs if isinstance(highs, tuple) else (highs,)) for weight, highs in self]
 
 
+class _Terms:
+    """The terms of a field as they are written, with their numbers of rows and the bytes of their documents."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.heads: list[bytes] = []
+        self.blocks: list[int] = []
+        self.counts, self.sizes = array("I"), array("I")
+
+    def add(self, term: bytes, rows: int, size: int) -> None:
+        """Take the next one. Raises UsageError if it cannot be told from its neighbours."""
+        if SEPARATOR in term:
+            raise UsageError(f"a term holds the byte FF, which no text in UTF-8 does: {term!r}")
+        if not len(self.counts) & ((1 << TERM_BITS) - 1):
+            self.heads.append(term)
+            self.blocks.append(len(self.data))
+        self.data += SEPARATOR
+        self.data += term
+        self.counts.append(rows)
+        self.sizes.append(size)
+
+
+def packed_docs(docs: Sequence[int], width: int) -> bytes:
+    """Document numbers, ascending, as they are written: whole, or the way from each to the next where that is shorter.
+
+    A way of 255 and more is as many bytes GO_ON as it has times 255, and the rest.
+    """
+    whole = width * len(docs)
+    if len(docs) > 1 and docs[-1] // GO_ON < whole:  # a way is at least a byte, and at least its share of all
+        ways = [docs[0], *map(sub, docs[1:], docs)]
+        if max(ways) < GO_ON:
+            if len(ways) < whole:
+                return bytes(ways)
+        else:
+            packed = bytearray()
+            for way in ways:
+                if way >= GO_ON:
+                    packed += b"\xff" * (way // GO_ON)
+                    way %= GO_ON
+                packed.append(way)
+            if len(packed) < whole:
+                return bytes(packed)
+    if width == 1:
+        return bytes(docs)
+    return b"".join([doc.to_bytes(width, "little") for doc in docs])
+
+
 class InvertedWriter:
     """Writes the inverted file: for each field its terms and their postings."""
 
@@ -335,14 +398,12 @@ class InvertedWriter:
 
     def write_field(self, name: str, positional: bool, terms: Iterable[TermPostings]) -> None:
         """Write a field; terms ascend by their bytes."""
-        term_bytes, term_start, first_row = bytearray(), array("Q", [0]), array("Q", [0])
-        docs = narrow((), self._documents)
+        names, docs, width = _Terms(), bytearray(), doc_width(self._documents)
         shapes, numbers, lows = _Shapes(), array("I"), bytearray()
         for term, term_docs, weights, counts, positions in terms:
-            term_bytes += term
-            term_start.append(len(term_bytes))
-            docs.extend(term_docs)
-            first_row.append(len(docs))
+            size = len(docs)
+            docs += packed_docs(term_docs, width)
+            names.add(term, len(term_docs), len(docs) - size)
             highs: Iterable[int | tuple[int, ...]] = repeat(())
             if positional:
                 highs = flat = [position >> LOW_BITS for position in positions]
@@ -353,9 +414,7 @@ class InvertedWriter:
             numbers.extend(map(shapes.__getitem__, zip(weights, highs, strict=positional)))
         if not docs:
             return
-        self._put(name, TERM_BYTES, term_bytes)
-        self._put(name, TERM_START, narrow(term_start, term_start[-1]))
-        self._put(name, FIRST_ROW, narrow(first_row, first_row[-1]))
+        self._put_terms(name, names, width)
         self._put(name, DOCS, docs)
         in_order = shapes.in_order()
         self._put_shapes(name, positional, in_order, numbers)
@@ -365,6 +424,28 @@ class InvertedWriter:
             self._put(name, POSITION_START, narrow(starts, len(lows)))
             self._put(name, POSITION_LOW, lows)
         self._file.meta["fields"][name] = positional
+
+    def _put_terms(self, name: str, terms: _Terms, width: int) -> None:
+        counts, sizes = terms.counts, terms.sizes
+        saved = [count * width - size for count, size in zip(counts, sizes, strict=True)]
+        self._put(name, TERM_BYTES, terms.data + SEPARATOR)
+        self._put(name, TERM_HEAD, SEPARATOR.join(terms.heads))
+        self._put(name, BLOCK_BYTE, narrow(array("Q", [*terms.blocks, len(terms.data)]), len(terms.data)))
+        for section, values in ((BLOCK_ROW, counts), (BLOCK_DOC, sizes)):
+            sums = list(accumulate(values, initial=0))
+            self._put(name, section, narrow(array("Q", [*sums[: -1 : 1 << TERM_BITS], sums[-1]]), sums[-1]))
+        self._put_small(name, TERM_ROWS, counts)
+        self._put(name, SAVED_TERM, narrow([number for number, less in enumerate(saved) if less]))
+        self._put(name, SAVED_BYTES, narrow([less for less in saved if less]))
+
+    def _put_small(self, name: str, section: str, numbers: Sequence[int]) -> None:
+        """Write numbers, a byte each, and those that are too large for one apart."""
+        large = [i for i, number in enumerate(numbers) if number >= TOO_LARGE]
+        data = bytearray(map(min, numbers, repeat(TOO_LARGE)))
+        self._put(name, section, data)
+        if large:
+            self._put(name, section + LARGE, narrow(large))
+            self._put(name, section + LARGE_VALUE, narrow([numbers[i] for i in large]))
 
     def _put(self, field: str, section: str, values: array[Any] | bytes | bytearray) -> None:
         self._file.put(f"{field}/{section}", values)
@@ -383,7 +464,11 @@ class InvertedWriter:
         odd_rows = [row for row, code in enumerate(codes) if code == ODD] if len(table) < len(shapes) else []
         self._put(name, SHAPE_WEIGHT, array("d", [shapes[number][0] for number in table]))
         if len(table) != 1 or odd_rows:
-            self._put(name, SHAPE_CODE, codes)
+            block = 1 << CODE_BITS
+            packed = [zlib.compress(codes[i : i + block], CODES_LEVEL) for i in range(0, len(codes), block)]
+            self._put(name, SHAPE_CODE, b"".join(packed))
+            starts = array("Q", accumulate(map(len, packed), initial=0))
+            self._put(name, CODE_START, narrow(starts, starts[-1]))
         if odd_rows:
             self._put(name, ODD_ROW, narrow(odd_rows))
             self._put(name, ODD_WEIGHT, array("d", [shapes[numbers[row]][0] for row in odd_rows]))
@@ -453,6 +538,7 @@ def _merged_terms(sources: list[tuple[SegmentField, list[int], bool]]) -> Iterat
     for order, (field, _, _) in enumerate(sources):
         for number, term in enumerate(field.terms(range(field.term_count))):
             where[term].append((order, number))
+    bounds = [field.all_bounds() for field, _, _ in sources]
     for term in sorted(where):
         docs: list[int] = []
         weights: list[float] = []
@@ -460,8 +546,9 @@ def _merged_terms(sources: list[tuple[SegmentField, list[int], bool]]) -> Iterat
         positions: list[int] = []
         for order, number in where[term]:
             field, numbers, has_deleted = sources[order]
-            rows = field.rows(number)
-            found = [numbers[doc] for doc in field.docs_of(rows)]
+            first, begin = bounds[order]
+            rows = range(first[number], first[number + 1])
+            found = [numbers[doc] for doc in field.docs_between(len(rows), begin[number], begin[number + 1])]
             if has_deleted and -1 in found:
                 kept = [row for row, doc in zip(rows, found, strict=True) if doc >= 0]
                 docs += [doc for doc in found if doc >= 0]

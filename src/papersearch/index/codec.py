@@ -534,7 +534,7 @@ class FlatMatcher(LeafMatcher):  # type: ignore[misc]
         self._info: TermInfo | None = None
         self.format, self._term, self.scorer = format_, term, scorer
         self._rows = field.rows(number)
-        self._ids = field.docs_of(self._rows)
+        self._ids = field.docs_of(number)
         self._count = len(self._ids)
         self._ids.append(_PAST_THE_END)  # AndNotMatcher asks for an id after the end
         self._weights = field.weights(self._rows)
@@ -646,7 +646,7 @@ class FlatTermsReader(TermsReader):  # type: ignore[misc]
     def info(self, field: SegmentField, fieldname: str, number: int) -> TermInfo:
         """Statistics of a term, worked out from its postings."""
         rows = field.rows(number)
-        docs, weights = field.docs_of(rows), field.weights(rows)
+        docs, weights = field.docs_of(number), field.weights(rows)
         lengths = [self._documents.doc_field_length(doc, fieldname) for doc in docs]
         return TermInfo(sum(weights), len(docs), min(lengths), max(lengths), max(weights), docs[0], docs[-1])
 
@@ -694,7 +694,7 @@ class FlatTermsReader(TermsReader):  # type: ignore[misc]
     def doc_frequency(self, fieldname: str, term: bytes) -> int:
         field = self._segment.field(fieldname)
         number = -1 if field is None else field.find(term)
-        return 0 if field is None or number < 0 else len(field.rows(number))
+        return 0 if field is None or number < 0 else field.doc_frequency(number)
 
     def matcher(self, fieldname: str, term: bytes, format_: formats.Format, scorer: Any = None) -> FlatMatcher:
         field, number = self._find(fieldname, term)

@@ -136,7 +136,7 @@ class FieldReader:
                 continue
             all_rows = field.rows(number)
             rows: Sequence[int] = all_rows
-            docs = field.docs_of(all_rows)
+            docs = field.docs_of(number)
             deleted = segment.deleted
             if deleted and not deleted.isdisjoint(docs):
                 rows = [row for row, doc in zip(rows, docs, strict=True) if doc not in deleted]
@@ -153,10 +153,9 @@ class FieldReader:
         for _, segment, field in self.parts:
             number = field.find(text)
             if number >= 0:
-                rows = field.rows(number)
-                count += len(rows)
+                count += field.doc_frequency(number)
                 if segment.deleted:
-                    count -= len(segment.deleted.intersection(field.docs_of(rows)))
+                    count -= len(segment.deleted.intersection(field.docs_of(number)))
         return count
 
     def terms(self, prefix: str = "") -> Iterator[str]:
@@ -193,7 +192,7 @@ class FieldReader:
                 texts = [
                     text
                     for number, text in zip(numbers, texts, strict=True)
-                    if not segment.deleted.issuperset(field.docs_of(field.rows(number)))
+                    if not segment.deleted.issuperset(field.docs_of(number))
                 ]
             live.update(texts)
         return live

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import zlib
 from bisect import bisect_left, bisect_right
-from itertools import chain, pairwise
-from operator import add, sub
+from itertools import accumulate, chain, compress, pairwise, repeat
+from operator import add, ne, sub
 
 from papersearch.index.flatfile import FlatFile, damaged
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
@@ -23,19 +22,27 @@ if TYPE_CHECKING:
 # Sections of the inverted file, each under "<field>/". Rows are the postings of a field: those of its first term,
 # documents ascending, then those of the second term, and so on.
 TERM_BYTES = "term.bytes"
-TERM_START = "term.start"
-FIRST_ROW = "term.row"
+TERM_HEAD = "term.head"
+TERM_ROWS = "term.rows"
+SAVED_TERM = "saved.term"
+SAVED_BYTES = "saved.bytes"
+BLOCK_BYTE = "block.byte"
+BLOCK_ROW = "block.row"
+BLOCK_DOC = "block.doc"
 DOCS = "docs"
 SHAPE_WEIGHT = "shape.weight"
 SHAPE_START = "shape.start"
 SHAPE_HIGH = "shape.high"
 SHAPE_CODE = "shape.code"
+CODE_START = "code.start"
 ODD_ROW = "odd.row"
 ODD_WEIGHT = "odd.weight"
 ODD_START = "odd.start"
 ODD_HIGH = "odd.high"
 POSITION_START = "position.start"
 POSITION_LOW = "position.low"
+LARGE, LARGE_VALUE = ".large", ".large.value"
+"""Further sections of small numbers: which of them are too large for a byte, and what they are."""
 # Sections of the documents file.
 STORED_BYTES = "stored.bytes"
 STORED_START = "stored.start"
@@ -43,20 +50,29 @@ STORED_SIZE = "stored.size"
 STORED_DICTIONARY = "stored.dictionary"
 LENGTH = "length/"
 
+TERM_BITS = 7
+"""Terms in a block, as a power of two: a term is looked for in the bytes of its block, numbers are added up in it."""
+CODE_BITS = 11
+"""Rows whose codes are compressed together, as a power of two."""
 BLOCK_BITS = 6
 """Rows per entry of POSITION_START, as a power of two; within a block, numbers of positions are added up."""
 LOW_BITS = 8
 """Bits of a position that stand in POSITION_LOW; the others belong to the shape."""
 ODD = 255
 """Code of a row whose shape is not in the table."""
+SEPARATOR = b"\xff"
+"""Stands before, between and after terms: no UTF-8 has it, and nothing that has is less."""
+TOO_LARGE = 255
+"""A small number that stands among the large ones."""
+GO_ON = 255
+"""A byte of the way from one document to the next, to which the byte after it is added."""
 
-PROBE_BITS = 12
-"""So many halvings of all terms are remembered, at most as many terms as this power of two."""
 REMEMBERED_TERMS = 1 << 13
 """Terms of a field whose numbers are remembered: a search asks for the same one several times."""
+REMEMBERED_BLOCKS = 1 << 10
+"""Blocks of codes that are remembered: 2 MB of them."""
 
-KEY_BYTES = 8
-ABOVE_ANY_UTF8 = b"\xff"
+_CODE_MASK = (1 << CODE_BITS) - 1
 _INFINITY = float("inf")
 
 
@@ -65,32 +81,81 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def doc_width(documents: int) -> int:
+    """Bytes of a document's number that is written whole."""
+    return (max(1, (documents - 1).bit_length()) + 7) // 8
+
+
+class SmallNumbers:
+    """Numbers of which nearly all take a byte. Reads in place.
+
+    Raises:
+        IndexDamagedError: they are not `count` numbers, or the large ones are not large.
+    """
+
+    __slots__ = ("_data", "_large", "_values")
+
+    def __init__(self, file: FlatFile, name: str, count: int) -> None:
+        self._data = file.section(name, "B")
+        self._large = self._values = memoryview(b"")
+        if name + LARGE in file:
+            self._large, self._values = file.section(name + LARGE), file.section(name + LARGE_VALUE)
+        if len(self._data) != count or len(self._large) != len(self._values):
+            raise damaged(file.path, f"the numbers of {name} are not one for each")
+
+    def tolist(self, start: int, end: int) -> list[int]:
+        """Those of [start, end)."""
+        data = bytes(self._data[start:end])
+        numbers = list(data)
+        for i in _all(TOO_LARGE, data):
+            numbers[i] = self._value(start + i)
+        return numbers
+
+    def sum(self, start: int, end: int) -> int:
+        """The sum of those of [start, end)."""
+        data = bytes(self._data[start:end])
+        return sum(data) if TOO_LARGE not in data else sum(self.tolist(start, end))
+
+    def __getitem__(self, i: int) -> int:
+        number: int = self._data[i]
+        return number if number != TOO_LARGE else self._value(i)
+
+    def _value(self, i: int) -> int:
+        at = bisect_left(self._large, i)
+        # What is no large number is damage; a small one in its place is found where it has to fit.
+        return int(self._values[at]) if at < len(self._large) and self._large[at] == i else 0
+
+
 class SegmentField:
     """The postings of one field of one segment.
 
     A row's *shape* is its weight and, for each of its positions, the position without its last LOW_BITS bits. There
     are few shapes: most rows have one position, and where that is within 256 words of the begin of a zone, the zone
-    and the weight say nearly the same. So a row takes a byte for its shape and one for each position.
+    and the weight say nearly the same. So a row takes a byte for its shape, less when compressed, and one for each
+    position.
 
-    For readers that decode many rows at once (a row is an index into `docs` and `codes`):
+    For readers that decode many rows at once (a row is the number of a posting in the order above):
 
     Attributes:
-        docs: document number of each row.
-        codes: number of each row's shape, ODD for a row of `odd_rows`; None where all rows have shape 0.
+        heads: the first term of each block.
+        row_count: postings of the field.
+        width: bytes of a document's number that is written whole.
+        docs: bytes of the documents of all terms, one term after the other.
         shape_weights: weight per shape.
         shape_start: where each shape's positions begin in `shape_high`, with the end of the last.
         shape_high: positions of the shapes without their low bits, not shifted.
+        has_codes: whether rows have a code for their shape; otherwise all have shape 0.
         lows: low bits of all positions, the rows one after the other; first_position() says where a row's begin.
         block_start: the same for each (1 << BLOCK_BITS)-th row.
         odd_rows: ascending; odd() gives weight and highs of one.
         odd_weights, odd_start, odd_high: for these rows what `shape_…` says of shapes.
-        keys: the first KEY_BYTES of each term as a number, if a reader that looks up many terms has made them.
     """
 
     __slots__ = (
-        "_counts", "_highs", "_numbers", "_probes", "_weights", "block_start", "codes", "docs", "documents",
-        "first_row", "keys", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional",
-        "shape_high", "shape_start", "shape_weights", "term_bytes", "term_count", "term_start",
+        "_block_byte", "_block_doc", "_block_row", "_code_blocks", "_code_start", "_codes", "_counts", "_highs",
+        "_numbers", "_rows", "_saved", "_saving", "_terms", "_weights", "block_start", "docs", "documents", "has_codes",
+        "heads", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional", "row_count",
+        "shape_high", "shape_start", "shape_weights", "term_count", "width",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
@@ -98,30 +163,36 @@ class SegmentField:
         self.path = f"{file.path} ({name})"
         self.documents = documents
         self.positional = positional
-        self.term_bytes = file.section(prefix + TERM_BYTES, "B")
-        self.term_start = file.section(prefix + TERM_START)
-        self.first_row = file.section(prefix + FIRST_ROW)
-        self.docs = file.section(prefix + DOCS)
-        self.term_count = len(self.first_row) - 1
-        rows = len(self.docs)
-        good = (
-            len(self.term_start) == len(self.first_row) > 0
-            and self.term_start[0] == self.first_row[0] == 0
-            and self.term_start[-1] == len(self.term_bytes)
-            and self.first_row[-1] == rows
-        )
+        self.width = doc_width(documents)
+        self.term_count = terms = max(0, file.count(prefix + TERM_ROWS))
+        self._terms, self.docs = file.section(prefix + TERM_BYTES, "B"), file.section(prefix + DOCS, "B")
+        self.heads = bytes(file.section(prefix + TERM_HEAD, "B")).split(SEPARATOR)
+        self._block_byte, self._block_row = file.section(prefix + BLOCK_BYTE), file.section(prefix + BLOCK_ROW)
+        self._block_doc = file.section(prefix + BLOCK_DOC)
+        self._rows = SmallNumbers(file, prefix + TERM_ROWS, terms)
+        # Terms whose documents are not written whole, and how many bytes shorter they are.
+        self._saving, self._saved = file.section(prefix + SAVED_TERM), file.section(prefix + SAVED_BYTES)
+        blocks = -(-terms >> TERM_BITS)
+        bounds = (self._block_byte, self._block_row, self._block_doc)
+        good = len(self._saving) == len(self._saved) and len(self.heads) == blocks
+        good = good and all(len(each) == blocks + 1 and each[0] == 0 for each in bounds)
+        good = good and self._block_byte[-1] == len(self._terms) - 1 and bytes(self._terms[-1:]) == SEPARATOR
+        good = good and self._block_doc[-1] == len(self.docs)
+        rows = self.row_count = int(self._block_row[-1]) if good else 0
         weights: memoryview[float] = file.section(prefix + SHAPE_WEIGHT, "d")
         self.shape_weights = list(weights)
         good = good and len(weights) <= ODD and all(0.0 < weight < _INFINITY for weight in self.shape_weights)
-        self.codes: memoryview[Any] | None = None
         self.odd_rows = self.odd_weights = self.odd_start = self.odd_high = memoryview(b"")
         if prefix + ODD_ROW in file:
             self.odd_rows = file.section(prefix + ODD_ROW)
             self.odd_weights = file.section(prefix + ODD_WEIGHT, "d")
             good = good and len(self.odd_weights) == len(self.odd_rows)
-        if len(self.shape_weights) != 1 or len(self.odd_rows):
-            self.codes = file.section(prefix + SHAPE_CODE, "B")
-            good = good and len(self.codes) == rows
+        self._codes = self._code_start = memoryview(b"")
+        self.has_codes = len(self.shape_weights) != 1 or len(self.odd_rows) > 0
+        if self.has_codes:
+            self._codes, self._code_start = file.section(prefix + SHAPE_CODE, "B"), file.section(prefix + CODE_START)
+            good = good and len(self._code_start) == -(-rows >> CODE_BITS) + 1
+            good = good and self._code_start[-1] == len(self._codes)
         self.block_start = self.lows = self.shape_start = self.shape_high = memoryview(b"")
         counts = b""
         if positional:
@@ -144,9 +215,8 @@ class SegmentField:
         # Keyed by code, with a place for ODD: a code that stands for nothing is a KeyError.
         self._weights: dict[int, float] = dict(enumerate(self.shape_weights)) | {ODD: 0.0}
         self._highs: dict[int, tuple[int, ...]] = {}
-        self._probes: dict[int, bytes] = {}
         self._numbers: dict[bytes, int] = {}
-        self.keys: array[int] | None = None
+        self._code_blocks: dict[int, bytes] = {}
         self._counts = counts.ljust(1 << LOW_BITS, b"\0")
 
     @property
@@ -160,58 +230,152 @@ class SegmentField:
             self._highs = highs
         return highs
 
+    # ---- terms
+
+    def terms(self, numbers: range) -> list[bytes]:
+        """The terms of a range of numbers."""
+        if not numbers:
+            return []
+        first, last = numbers.start >> TERM_BITS, (numbers.stop - 1) >> TERM_BITS
+        data = bytes(self._terms[self._block_byte[first] + 1 : self._block_byte[last + 1]])
+        found = data.split(SEPARATOR)
+        if len(found) != min(self.term_count, (last + 1) << TERM_BITS) - (first << TERM_BITS):
+            raise damaged(self.path, "its terms are more or fewer than they should be")
+        begin = numbers.start - (first << TERM_BITS)
+        return found if len(found) == len(numbers) else found[begin : begin + len(numbers)]
+
     def term(self, number: int) -> bytes:
         """Bytes of the term of that number."""
-        start = self.term_start
-        return bytes(self.term_bytes[start[number] : start[number + 1]])
+        return self.terms(range(number, number + 1))[0]
 
-    def ceiling(self, text: bytes, low: int = 0, high: int | None = None) -> int:
-        """Number of the first term in [low, high) that is not less than `text`; `high`, or term_count, if there is
-        none."""
-        start, terms = self.term_start, self.term_bytes
-        if high is None:
-            high = self.term_count
-        probes, far = self._probes, self.term_count >> PROBE_BITS
-        while low < high:
-            middle = (low + high) >> 1
-            probe = probes.get(middle)
-            if probe is None:
-                probe = bytes(terms[start[middle] : start[middle + 1]])
-                if high - low > far:
-                    probes[middle] = probe
-            if probe < text:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+    def _in_block(self, block: int) -> range:
+        return range(block << TERM_BITS, min(self.term_count, (block + 1) << TERM_BITS))
+
+    def ceiling(self, text: bytes) -> int:
+        """Number of the first term that is not less than `text`; term_count if there is none."""
+        block = bisect_left(self.heads, text)
+        if not block or (block < len(self.heads) and self.heads[block] == text):
+            return block << TERM_BITS
+        numbers = self._in_block(block - 1)
+        return numbers.start + bisect_left(self.terms(numbers), text)
 
     def find(self, text: bytes) -> int:
         """Number of the term, -1 if the field has no such term."""
         known = self._numbers.get(text)
         if known is None:
-            low, high = 0, self.term_count
-            if self.keys is not None:
-                key = int.from_bytes(text[:KEY_BYTES].ljust(KEY_BYTES, b"\0"), "big")
-                low = bisect_left(self.keys, key)
-                high = bisect_right(self.keys, key, low)
-            number = self.ceiling(text, low, high)
-            known = number if number < high and self.term(number) == text else -1
+            known, block = -1, bisect_right(self.heads, text) - 1
+            if block >= 0 and SEPARATOR not in text:
+                data = bytes(self._terms[self._block_byte[block] : self._block_byte[block + 1] + 1])
+                at = data.find(b"\xff%b\xff" % text)
+                if at >= 0:
+                    known = (block << TERM_BITS) + data.count(SEPARATOR, 0, at)
             if len(self._numbers) >= REMEMBERED_TERMS:
                 self._numbers.clear()
             self._numbers[text] = known
         return known
 
+    def prefix_range(self, prefix: bytes) -> range:
+        """Numbers of the terms that start with `prefix`."""
+        if not prefix:
+            return range(self.term_count)
+        return range(self.ceiling(prefix), self.ceiling(prefix + SEPARATOR))
+
+    def texts_with(self, part: bytes) -> list[str]:
+        """The terms that have some bytes, in order, as text."""
+        return self._decoded(self._terms_with(part))
+
+    def _terms_with(self, part: bytes) -> Iterator[bytes]:
+        data = bytes(self._terms)
+        at = data.find(part)
+        while at >= 0:
+            end = data.find(SEPARATOR, at)
+            yield data[data.rfind(SEPARATOR, 0, at) + 1 : end]
+            at = data.find(part, end)
+
+    def texts(self, numbers: range) -> list[str]:
+        """The terms of a range of numbers as text."""
+        return self._decoded(self.terms(numbers))
+
+    def _decoded(self, terms: Iterable[bytes]) -> list[str]:
+        try:
+            return [term.decode("utf-8", "surrogatepass") for term in terms]
+        except UnicodeDecodeError:
+            raise damaged(self.path, "a term that is not UTF-8") from None
+
+    # ---- postings
+
     def rows(self, number: int) -> range:
         """Rows of the term's postings."""
-        rows = range(self.first_row[number], self.first_row[number + 1])
-        if not 0 <= rows.start < rows.stop <= len(self.docs):
-            raise damaged(self.path, f"the postings of term {number} are out of bounds")
-        return rows
+        return self._postings(number)[0]
 
-    def docs_of(self, rows: range) -> list[int]:
-        """Document numbers of the rows, all below `documents`."""
-        docs: list[int] = self.docs[rows.start : rows.stop].tolist()
-        if docs and max(docs) >= self.documents:
+    def doc_frequency(self, number: int) -> int:
+        """How many documents have the term."""
+        return self._rows[number]
+
+    def _postings(self, number: int) -> tuple[range, int, int]:
+        """(rows, where the bytes of the documents begin and end) of a term."""
+        block = number >> TERM_BITS
+        first = block << TERM_BITS
+        count, before = self._rows[number], self._rows.sum(first, number)
+        row = self._block_row[block] + before
+        begin = self._block_doc[block] + before * self.width - self._saved_by(first, number)
+        end = begin + count * self.width - self._saved_by(number, number + 1)
+        if not (0 < count <= self.row_count - row and 0 <= begin < end <= len(self.docs)):
+            raise damaged(self.path, f"the postings of term {number} are out of bounds")
+        return range(row, row + count), begin, end
+
+    def _saved_by(self, first: int, end: int) -> int:
+        """Bytes by which the documents of the terms [first, end) are shorter than written whole."""
+        low = bisect_left(self._saving, first)
+        return sum(self._saved[low : bisect_left(self._saving, end, low)])
+
+    def all_bounds(self) -> tuple[list[int], list[int]]:
+        """(first row, where the bytes of the documents begin) of each term, with the ends of the last."""
+        counts = self._rows.tolist(0, self.term_count)
+        sizes = [count * self.width for count in counts]
+        for number, saved in zip(self._saving, self._saved, strict=True):
+            if number < self.term_count:
+                sizes[number] -= saved
+        rows, begin = list(accumulate(counts, initial=0)), list(accumulate(sizes, initial=0))
+        if rows[-1] != self.row_count or begin[-1] != len(self.docs) or min(map(min, counts, sizes), default=1) < 1:
+            raise damaged(self.path, "the postings of its terms are out of bounds")
+        return rows, begin
+
+    def numbers_with(self, least: int) -> Iterator[tuple[int, int]]:
+        """(number, how many) of the terms that at least so many documents have; least > 0."""
+        rows = self._block_row.tolist()
+        for block, (start, end) in enumerate(pairwise(rows)):
+            if end - start >= least:  # hardly ever, if it is many
+                first = block << TERM_BITS
+                counts = self._rows.tolist(first, self._in_block(block).stop)
+                yield from ((first + i, count) for i, count in enumerate(counts) if count >= least)
+
+    def bounds(self, number: int) -> tuple[int, int, int, int]:
+        """(first row, end of its rows, where the bytes of its documents begin and end in `docs`) of a term."""
+        rows, begin, end = self._postings(number)
+        return rows.start, rows.stop, begin, end
+
+    def doc_bytes(self, number: int) -> tuple[range, memoryview[Any], bool]:
+        """(rows, bytes of the documents, whether their numbers are written whole) of a term."""
+        rows, begin, end = self._postings(number)
+        return rows, self.docs[begin:end], end - begin == len(rows) * self.width
+
+    def docs_of(self, number: int) -> list[int]:
+        """Document numbers of the term's postings, ascending, all below `documents`."""
+        rows, begin, end = self._postings(number)
+        return self.docs_between(len(rows), begin, end)
+
+    def docs_between(self, count: int, begin: int, end: int) -> list[int]:
+        """As docs_of(), of a term with so many postings and these bounds (all_bounds())."""
+        data = bytes(self.docs[begin:end])
+        if end - begin != count * self.width:
+            summed = accumulate(data)
+            docs = list(summed if GO_ON not in data else compress(summed, map(ne, data, repeat(GO_ON))))
+        elif self.width == 1:
+            docs = list(data)
+        else:
+            docs = [int.from_bytes(data[at : at + self.width], "little") for at in range(0, len(data), self.width)]
+        if len(docs) != count or max(docs) >= self.documents:
             raise damaged(self.path, "a posting of a document that does not exist")
         return docs
 
@@ -295,54 +459,36 @@ class SegmentField:
         return self.odd_weights[number], tuple([high << LOW_BITS for high in self.odd_high[start:end]])
 
     def _codes_of(self, rows: Sequence[int]) -> bytes:
-        if self.codes is None:
+        if not self.has_codes:
             return bytes(len(rows))
-        if isinstance(rows, range):
-            return bytes(self.codes[rows.start : rows.stop])
-        return bytes([self.codes[row] for row in rows])
+        if not isinstance(rows, range):
+            return bytes([self.code_block(row >> CODE_BITS)[row & _CODE_MASK] for row in rows])
+        if not rows:
+            return b""
+        first, last = rows.start >> CODE_BITS, (rows.stop - 1) >> CODE_BITS
+        codes = self.code_block(first) if first == last else b"".join(map(self.code_block, range(first, last + 1)))
+        return codes[rows.start - (first << CODE_BITS) : rows.stop - (first << CODE_BITS)]
+
+    def code_block(self, block: int) -> bytes:
+        """Codes of the rows from block << CODE_BITS on; only where has_codes."""
+        codes = self._code_blocks.get(block)
+        if codes is None:
+            size = min(1 << CODE_BITS, self.row_count - (block << CODE_BITS))
+            unpacker = zlib.decompressobj()
+            try:
+                packed = self._codes[self._code_start[block] : self._code_start[block + 1]]
+                codes = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
+            except zlib.error:
+                codes = b""
+            if len(codes) != size or not unpacker.eof:
+                raise damaged(self.path, f"block {block} of its codes cannot be unpacked")
+            if len(self._code_blocks) >= REMEMBERED_BLOCKS:
+                self._code_blocks.clear()
+            self._code_blocks[block] = codes
+        return codes
 
     def _unknown_shape(self) -> IndexDamagedError:
         return damaged(self.path, "a posting of a shape that does not exist")
-
-    def prefix_range(self, prefix: bytes) -> range:
-        """Numbers of the terms that start with `prefix`."""
-        if not prefix:
-            return range(self.term_count)
-        return range(self.ceiling(prefix), self.ceiling(prefix + ABOVE_ANY_UTF8))
-
-    def terms(self, numbers: range) -> list[bytes]:
-        """The terms of a range of numbers."""
-        if not numbers:
-            return []
-        starts = self.term_start[numbers.start : numbers.stop + 1].tolist()
-        base = starts[0]
-        data = bytes(self.term_bytes[base : starts[-1]])
-        return [data[start - base : end - base] for start, end in pairwise(starts)]
-
-    def texts_with(self, part: bytes) -> list[str]:
-        """The terms that have some bytes, in order, as text."""
-        return self._decoded(self._terms_with(part))
-
-    def _terms_with(self, part: bytes) -> Iterator[bytes]:
-        data, starts = bytes(self.term_bytes), self.term_start
-        at = data.find(part)
-        while at >= 0:
-            number = bisect_right(starts, at) - 1
-            end = starts[number + 1]
-            if at + len(part) <= end:
-                yield data[starts[number] : end]
-                at = end - 1
-            at = data.find(part, at + 1)
-
-    def texts(self, numbers: range) -> list[str]:
-        """The terms of a range of numbers as text."""
-        return self._decoded(self.terms(numbers))
-
-    def _decoded(self, terms: Iterable[bytes]) -> list[str]:
-        try:
-            return [term.decode("utf-8", "surrogatepass") for term in terms]
-        except UnicodeDecodeError:
-            raise damaged(self.path, "a term that is not UTF-8") from None
 
 
 def _all(code: int, codes: bytes) -> Iterator[int]:

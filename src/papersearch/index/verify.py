@@ -15,7 +15,7 @@ from papersearch.errors import IndexDamagedError, IndexMissingError
 from papersearch.index.builder import POSITION_LIMIT
 from papersearch.index.flatfile import FlatFile
 from papersearch.index.reader import ID_FIELD, Snapshot, open_snapshot
-from papersearch.index.segment import Segment, SegmentField
+from papersearch.index.segment import TERM_BITS, Segment, SegmentField
 
 
 def verify(folder: str | os.PathLike[str]) -> list[str]:
@@ -94,17 +94,20 @@ def _field_problems(segment: Segment) -> Iterator[str]:
 
 def _posting_problems(field: SegmentField) -> Iterator[str]:
     numbers = range(field.term_count)
-    if any(end < start for start, end in pairwise(field.term_start)):
-        yield "the bounds of its terms do not ascend"
-        return
     terms = field.terms(numbers)
     field.texts(numbers)  # raises where a term is not UTF-8
     if any(second <= first for first, second in pairwise(terms)):
         yield "its terms do not ascend"
+    if field.heads != terms[:: 1 << TERM_BITS]:
+        yield "its blocks do not begin with the terms that they should"
+    firsts, _ = field.all_bounds()
     positions_before = 0
     for number in numbers:
         rows = field.rows(number)
-        docs = field.docs_of(rows)
+        if rows.start != firsts[number] or field.find(terms[number]) != number:
+            yield f"term {terms[number]!r} is not where its block says"
+            return
+        docs = field.docs_of(number)
         if any(second <= first for first, second in pairwise(docs)):
             yield f"the documents of term {terms[number]!r} do not ascend"
         if not all(weight > 0 and isfinite(weight) for weight in field.weights(rows)):
@@ -128,6 +131,6 @@ def _ids_by_document(segment: Segment) -> list[list[str]]:
     field = segment.field(ID_FIELD)
     if field is not None:
         for number, doc_id in enumerate(field.texts(range(field.term_count))):
-            for doc in field.docs_of(field.rows(number)):
+            for doc in field.docs_of(number):
                 ids[doc].append(doc_id)
     return ids

@@ -183,7 +183,7 @@ class IndexWriter:
                 field = Segment(folder, entry).field(fields.ID)
                 if field is not None:
                     for number, paper_id in enumerate(field.texts(range(field.term_count))):
-                        for doc in field.docs_of(field.rows(number)):
+                        for doc in field.docs_of(number):
                             if doc not in entry.deleted:
                                 numbers[doc] = rank_of(paper_id)
             ranks += numbers

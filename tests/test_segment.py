@@ -1,0 +1,99 @@
+"""What a segment's postings are written as is read as what it was: terms, documents, weights, positions."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from papersearch.errors import UsageError
+from papersearch.index.builder import InvertedWriter, TermPostings, packed_docs
+from papersearch.index.flatfile import FlatFile
+from papersearch.index.segment import CODE_BITS, GO_ON, TERM_BITS, SegmentField, doc_width, encode
+
+ascending = st.sets(st.integers(0, 400), min_size=1, max_size=60).map(sorted)
+
+
+def written(folder: Path, documents: int, terms: list[TermPostings], *, positional: bool = True) -> SegmentField:
+    """A field of these postings, as it is read."""
+    writer = InvertedWriter(str(folder), "0" * 16, documents)
+    writer.write_field("f", positional, terms)
+    writer.close()
+    return SegmentField(FlatFile(str(folder / f"{'0' * 16}.inv")), "f", positional, documents)
+
+
+def posted(term: str, docs: list[int]) -> TermPostings:
+    """A term once in each document, at a place of its own."""
+    return encode(term), docs, [1.0] * len(docs), [1] * len(docs), [doc % 1000 for doc in docs]
+
+
+def check(field: SegmentField, terms: list[TermPostings]) -> None:
+    firsts, begin = field.all_bounds()
+    assert field.term_count == len(terms) and field.terms(range(len(terms))) == [term for term, *_ in terms]
+    for number, (term, docs, weights, _, positions) in enumerate(terms):
+        rows = field.rows(number)
+        assert field.find(term) == number == field.ceiling(term) and field.term(number) == term
+        assert rows == range(firsts[number], firsts[number + 1]) and field.doc_frequency(number) == len(docs)
+        assert field.docs_of(number) == docs == field.docs_between(len(docs), begin[number], begin[number + 1])
+        assert field.weights(rows) == weights
+        if field.positional:
+            assert field.positions_of(rows)[1] == positions
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(min_size=1, max_size=4), ascending, min_size=1, max_size=300), st.integers(0, 3))
+def test_what_is_written_is_read(postings: dict[str, list[int]], size: int) -> None:
+    spread = (1, 40, 700, 50_000)[size]  # documents of one, two, three and four bytes
+    terms = [posted(term, [doc * spread for doc in postings[term]]) for term in sorted(postings, key=encode)]
+    with TemporaryDirectory() as folder:
+        field = written(Path(folder), 400 * spread + 1, terms)
+        assert field.width == (2, 2, 3, 4)[size]
+        check(field, terms)
+        numbers = range(field.term_count)
+        for text in [*postings, "", "a", "中", "\U0010ffff"]:
+            assert field.find(encode(text)) == (
+                [term for term, *_ in terms].index(encode(text)) if text in postings else -1
+            )
+            assert field.terms(field.prefix_range(encode(text))) == [t for t, *_ in terms if t.startswith(encode(text))]
+            assert sorted(field.texts_with(encode(text))) == sorted(t for t in postings if text in t) if text else True
+        assert list(field.numbers_with(30)) == [(n, len(terms[n][1])) for n in numbers if len(terms[n][1]) >= 30]
+
+
+def test_terms_of_very_many_documents_and_blocks_of_all_sizes(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    terms = [
+        posted(f"w{n:05}", sorted(rng.sample(range(5000), rng.choice((1, 1, 1, 2, 300, 4000))))) for n in range(900)
+    ]
+    field = written(tmp_path, 5000, terms)
+    assert len(field.heads) == -(-900 >> TERM_BITS) and field.row_count > 4 << CODE_BITS
+    check(field, terms)
+
+
+def test_whole_values_have_neither_codes_nor_positions(tmp_path: Path) -> None:
+    terms = [posted(f"v{n}", list(range(n, 5000, 7))) for n in range(7)]
+    field = written(tmp_path, 5000, terms, positional=False)
+    assert not field.has_codes
+    check(field, terms)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.integers(0, 5000), min_size=2, max_size=40).map(sorted), st.integers(2, 4))
+def test_documents_take_no_more_bytes_than_written_whole(docs: list[int], width: int) -> None:
+    packed = packed_docs(docs, width)
+    ways = [docs[0], *(second - first for first, second in pairwise(docs))]
+    assert len(packed) == min(width * len(docs), sum(1 + way // GO_ON for way in ways))
+
+
+@pytest.mark.parametrize("documents, width", [(1, 1), (256, 1), (257, 2), (65_536, 2), (65_537, 3), (1 << 24, 3)])
+def test_the_width_of_a_document_holds_the_last_one(documents: int, width: int) -> None:
+    assert doc_width(documents) == width
+
+
+def test_a_term_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="byte FF"):
+        written(tmp_path, 1, [(b"a\xff", [0], [1.0], [1], [0])])
