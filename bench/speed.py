@@ -34,6 +34,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -499,8 +500,8 @@ def main() -> None:
     figures = merged(options.load or ())
     if not options.load:
         with tempfile.TemporaryDirectory() as scratch:
-            for _ in measure(options, options.cache or Path(scratch), figures):
-                if options.save:
+            for _ in chain([None], measure(options, options.cache or Path(scratch), figures)):
+                if options.save:  # after each measure, and also where there was nothing to measure
                     options.save.write_text(json.dumps(figures, ensure_ascii=False, indent=1), encoding="utf-8")
     print("\n\n".join(tables(figures, markdown=options.markdown)))
     if options.plot:
