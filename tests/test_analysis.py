@@ -8,7 +8,9 @@ import sys
 import time
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -357,12 +359,17 @@ def test_jieba_reads_and_writes_no_cache_and_prints_nothing(tmp_path: Path) -> N
 # ---- jieba's words
 
 
+@cache
+def jieba_tokenizer() -> Any:
+    return words_module._tokenizer()
+
+
 def jieba_itself(run: str, words: Sequence[str] = ()) -> list[tuple[str, int]]:
-    shared = words_module._jieba()
-    tokenizer = type(shared)()
-    tokenizer.FREQ, tokenizer.total, tokenizer.initialized = dict(shared.FREQ), shared.total, True
-    for word in words:
-        tokenizer.add_word(word)
+    tokenizer = jieba_tokenizer()
+    if words:
+        tokenizer = words_module._tokenizer()
+        for word in words:
+            tokenizer.add_word(word)
     return [(word, start) for word, start, _ in tokenizer.tokenize(run, mode="search", HMM=False)]
 
 
@@ -383,16 +390,42 @@ def test_words_are_those_of_jieba(run: str, words: list[str]) -> None:
     assert list(jieba_words_with(words)(run)) == jieba_itself(run, words)
 
 
-@settings(max_examples=300)
-@given(st.lists(st.sampled_from(sorted(words_module._jieba().FREQ)[::97]) | st.text(st.characters(
-    min_codepoint=0x4E00, max_codepoint=0x9FD5), max_size=3), min_size=1, max_size=8).map("".join))  # fmt: skip
+def test_the_dictionary_is_that_of_jieba() -> None:
+    words, total = words_module._read_dictionary()
+    tokenizer = jieba_tokenizer()
+    assert words == {word: frequency for word, frequency in tokenizer.FREQ.items() if frequency}
+    assert total == tokenizer.total
+
+
+@cache
+def chinese_words() -> dict[str, int]:
+    words, _ = words_module._read_dictionary()
+    return {word: frequency for word, frequency in sorted(words.items()) if all(map(is_cjk, word))}
+
+
+@cache
+def rare_words() -> list[str]:
+    """Of one frequency, many of which overlap: so that many cuts are as good as one another."""
+    rare = [word for word, frequency in chinese_words().items() if frequency == 3 and len(word) < 4]
+    return [word for word in rare if not {word[0], word[-1]}.isdisjoint("不人大一中生")]
+
+
+CHARACTERS = st.characters(min_codepoint=0x4E00, max_codepoint=0x9FD5) | st.sampled_from("㐀𠀀〇々カー")
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(
+        st.sampled_from([*chinese_words()][::97]) | st.sampled_from(rare_words()) | st.text(CHARACTERS, max_size=3),
+        min_size=1,
+        max_size=8,
+    ).map("".join)
+)
 def test_words_are_those_of_jieba_whatever_the_run(run: str) -> None:
-    shared = words_module._jieba()
-    expected = [(word, start) for word, start, _ in shared.tokenize(run, mode="search", HMM=False)]
-    assert list(jieba_words(run)) == expected
-
-
-def test_weights_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words_module, "REMEMBERED_WEIGHTS", 3)
-    run = "中华人民共和国国务院总理"
     assert list(jieba_words(run)) == jieba_itself(run)
+
+
+def test_words_do_not_depend_on_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words_module, "REMEMBERED_WORDS", 1)
+    for run in ("中华人民共和国国务院总理", "研究生命起源", "结婚的和尚未结婚的", "的" * 300):
+        assert list(jieba_words(run)) == jieba_itself(run)

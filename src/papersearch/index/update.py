@@ -73,17 +73,10 @@ def identity(dictionary: str = "") -> str:
     """
     from papersearch.analysis import ANALYSIS
     from papersearch.analysis.stem import fingerprint
+    from papersearch.analysis.words import dictionary_path
 
     words = _version_and_size(dictionary) or _version_and_size(dictionary_path())
     return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {words}; stems {fingerprint()}"
-
-
-def dictionary_path() -> str:
-    """Where jieba's dictionary is; jieba is not imported for it."""
-    from importlib.util import find_spec
-
-    spec = find_spec("jieba")
-    return os.path.join(os.path.dirname(spec.origin), "dict.txt") if spec and spec.origin else ""
 
 
 def _version_and_size(path: str) -> str:
@@ -428,6 +421,8 @@ def _meta(
     warnings: Sequence[str] = (),
     skipped: Sequence[str] = (),
 ) -> dict[str, Any]:
+    from papersearch.analysis.words import dictionary_path
+
     return {
         "identity": identity(),
         "dictionary": dictionary_path(),
