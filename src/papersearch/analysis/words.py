@@ -33,7 +33,7 @@ def dictionary_path() -> str:
 
 
 def _read_dictionary() -> tuple[dict[str, int], int]:
-    """Word → frequency, and the sum of all frequencies, as jieba's gen_pfdict() has them but for what only begins words.
+    """Word → frequency, and the sum of all, as jieba's gen_pfdict() has them, without what only begins words.
 
     The dictionary is read here and not by jieba's initialize(), which would trust a cache file that anybody may have
     put into the shared temp folder, write one there, and report on standard error.

@@ -72,14 +72,28 @@ def _table(signature: str) -> str:
     return "".join(["\t".join([word, *meanings]) + "\n" for word, meanings in words.items()])
 
 
+def _is_current(folder: str, signature: str) -> bool:
+    """Whether an index folder holds the compiled dictionary of that signature."""
+    with contextlib.suppress(IndexDamagedError):
+        return (known := dictionary_in(folder)) is not None and known.signature == signature
+    return False
+
+
+def prepare_dictionary(folder: str, *, anew: bool = False) -> None:
+    """Read the package if compile_dictionary() will, which is what takes its time."""
+    signature = installed()
+    if signature and (anew or not _is_current(folder, signature)):
+        with contextlib.suppress(OSError):
+            _table(signature)
+
+
 def compile_dictionary(folder: str, *, anew: bool = False) -> None:
     """Bring the compiled dictionary of an index folder to what is installed: written, left as it is, or removed. Reads
     the whole package where it has to be written: that takes longer than the rest of a small build."""
     path = os.path.join(folder, FILE_NAME)
     signature = installed()
-    with contextlib.suppress(IndexDamagedError):
-        if not anew and signature and (known := dictionary_in(folder)) and known.signature == signature:
-            return
+    if not anew and signature and _is_current(folder, signature):
+        return
     with contextlib.suppress(OSError):
         if not signature:
             os.unlink(path)

@@ -23,6 +23,7 @@ import json
 import os
 import time
 from collections import Counter
+from functools import partial
 
 from papersearch.errors import CorpusError, IndexDamagedError, IndexMissingError, UsageError
 from papersearch.files import (
@@ -171,12 +172,13 @@ def _carry_out(
     anew: bool,
 ) -> None:
     from papersearch.glossary import shipped_in
-    from papersearch.glossary.cedict import compile_dictionary
+    from papersearch.glossary.cedict import compile_dictionary, prepare_dictionary
 
     if not plan.columns.ids:
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
         raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
-    analysis.add(plan.work, writer, progress or (lambda done, total: None))
+    prepare = partial(prepare_dictionary, writer.folder, anew=anew)
+    analysis.add(plan.work, writer, progress or (lambda done, total: None), prepare)
     for paper_id in plan.changes.removed:
         writer.remove(paper_id)
     shipped_in(writer.folder, anew=anew)  # compiled now, so that no search has to
@@ -205,15 +207,17 @@ class _Analysis:
         self._workers = self._helpers.enter_context(Workers(self._folder, self._words, count))
         return self._workers
 
-    def add(self, work: Sequence[Paper], writer: IndexWriter, progress: Progress) -> None:
-        """Add documents of the papers."""
+    def add(
+        self, work: Sequence[Paper], writer: IndexWriter, progress: Progress, meanwhile: Callable[[], None]
+    ) -> None:
+        """Add documents of the papers. `meanwhile` is called if others do it."""
         from papersearch.index.workers import workers_for
 
         progress(0, len(work))
         count = workers_for(len(work))
         if count > 1:
             workers = self._workers or self._start(count)
-            entries = workers.analyse(work, lambda done: progress(done, len(work)))
+            entries = workers.analyse(work, lambda done: progress(done, len(work)), meanwhile)
             writer.adopt(entries, [paper.id for paper in work])
         elif work:
             self._helpers.close()  # there are fewer papers than it seemed

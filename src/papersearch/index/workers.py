@@ -136,15 +136,18 @@ class Workers:
         for worker in self._workers:
             worker.process.wait()
 
-    def analyse(self, papers: Sequence[Paper], progress: Callable[[int], None]) -> list[SegmentEntry]:
+    def analyse(
+        self, papers: Sequence[Paper], progress: Callable[[int], None], meanwhile: Callable[[], None] = lambda: None
+    ) -> list[SegmentEntry]:
         """Segments with the documents of all papers, in their order. To be called once.
 
-        `progress(done)` is called now and then. Raises IndexFolderError when a worker fails; what was written by then
+        `progress(done)` is called now and then; `meanwhile` once, when the workers have begun. Raises IndexFolderError when a worker fails; what was written by then
         is left to the caller to remove.
         """
         busy = shares(papers, len(self._workers))
         for worker, share in zip(self._workers, busy, strict=False):
             worker.give(share)
+        meanwhile()
         found: dict[int, list[SegmentEntry]] = {}
         done = [0] * len(self._workers)
         while len(found) < len(busy):
