@@ -7,9 +7,8 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from math import inf, log
-from operator import add
 from typing import Any, Protocol
 
 
@@ -59,6 +58,9 @@ _PLAIN = re.compile(r"[\u4e00-\u9fd5]+")
 """What jieba looks up in its dictionary; other characters it passes on one by one."""
 REMEMBERED_WORDS = 1 << 16
 _Words = list[tuple[str, int]]
+_Begin = tuple[float, str, int]
+"""Weight of two characters as a word, those that follow them in longer words, and the length of the longest word."""
+_NOTHING: dict[str, _Begin] = {}
 
 
 class _JiebaCutter:
@@ -75,36 +77,41 @@ class _JiebaCutter:
         weights = {frequency: log(frequency) - log_total for frequency in set(frequencies.values()) if frequency}
         self._weights = {word: weights[frequency] for word, frequency in frequencies.items() if frequency}
         self._unknown = log(1) - log_total
-        thirds: dict[str, str] = {}
-        longest: dict[str, int] = {}
-        for word in sorted(filter(lambda word: len(word) > 2, self._weights), key=len):
-            pair = word[:2]
-            thirds[pair] = thirds.get(pair, "") + word[2]
-            longest[pair] = len(word)
-        alone = {weight: (weight, "", 2) for weight in weights.values()}
-        self._pairs = {word: alone[weight] for word, weight in self._weights.items() if len(word) == 2}
-        """Two characters with which a word begins → weight of the two as a word; what follows them in longer words; and
-        the characters of the longest one."""
-        for pair, after in thirds.items():
-            self._pairs[pair] = (self._weights.get(pair, -inf), after, longest[pair])
+        same = self._same = {char: char for word in self._weights for char in word[:2]}
+        """Character → the one object for it: looked up faster than one made anew, and all are near each other."""
+        self._alone = {same[word]: weight for word, weight in self._weights.items() if len(word) == 1}
+        self._following: dict[str, dict[str, _Begin]] = {char: {} for char in same}
+        """Character → one that follows it in the begin of words → what may begin with the two."""
+        only = {weight: (weight, "", 2) for weight in weights.values()}
+        longer: dict[str, list[str]] = {}
+        for word, weight in self._weights.items():
+            if len(word) == 2:
+                self._following[word[0]][same[word[1]]] = only[weight]
+            elif len(word) > 2:
+                longer.setdefault(word[:2], []).append(word)
+        for pair, words in longer.items():
+            thirds = "".join([word[2] for word in words])
+            begin = (self._weights.get(pair, -inf), thirds, max(map(len, words)))
+            self._following[pair[0]][same[pair[1]]] = begin
         self._parts: dict[str, _Words] = {}
 
     def __call__(self, run: str) -> _Words:
         if not _PLAIN.fullmatch(run):
             return self._cut_mixed(run)
         size = len(run)
-        pairs = [*map(self._pairs.get, map(add, run, islice(run, 1, None))), None]
-        weight_of, unknown = self._weights.get, self._unknown
+        chars = [*map(self._same.get, run, run)]
+        begins = [*map(dict.get, map(self._following.get, chars, repeat(_NOTHING)), islice(chars, 1, None)), None]
+        alone, weight_of, unknown = self._alone.get, self._weights.get, self._unknown
         sums, ends = [0.0] * (size + 1), list(range(1, size + 1))
         total = 0.0
         for start in range(size - 1, -1, -1):
-            found = pairs[start]
-            if found is None:
-                total += weight_of(run[start], unknown)
+            begin = begins[start]
+            if begin is None:
+                total += alone(chars[start], unknown)
                 sums[start] = total
                 continue
-            weight, thirds, longest = found
-            best = weight_of(run[start], -inf) + total
+            weight, thirds, longest = begin
+            best = alone(chars[start], -inf) + total
             if weight + sums[start + 2] >= best:
                 best, ends[start] = weight + sums[start + 2], start + 2
             if thirds and run[start + 2 : start + 3] in thirds:

@@ -141,8 +141,8 @@ class Workers:
     ) -> list[SegmentEntry]:
         """Segments with the documents of all papers, in their order. To be called once.
 
-        `progress(done)` is called now and then; `meanwhile` once, when the workers have begun. Raises IndexFolderError when a worker fails; what was written by then
-        is left to the caller to remove.
+        `progress(done)` is called now and then; `meanwhile` once, when the workers have begun. Raises IndexFolderError
+        when a worker fails; what was written by then is left to the caller to remove.
         """
         busy = shares(papers, len(self._workers))
         for worker, share in zip(self._workers, busy, strict=False):
