@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papersearch.analysis import tokens as tokens_module
 from papersearch.analysis import words as words_module
 from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
 from papersearch.analysis.stem import fingerprint, stem
@@ -237,6 +238,18 @@ PIECES = [
 @settings(max_examples=1000)
 @given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join), st.sampled_from([0, 2048]))
 def test_terms_are_those_of_tokens(text: str, start: int) -> None:
+    _compare_terms(text, start)
+
+
+@settings(max_examples=300)
+@given(st.lists(SEAMS | st.sampled_from(PIECES), max_size=30).map("".join), st.integers(0, 9))
+def test_terms_of_an_odd_text_are_those_of_tokens_wherever_it_is_cut(text: str, longest: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens_module, "ODD_PIECE", longest)
+        _compare_terms(text, 7)
+
+
+def _compare_terms(text: str, start: int) -> None:
     words, pairs, taken = tokens(text, jieba_words, start)
     assert terms_of(text, jieba_words, start, 3.0) == (
         [(word.term, word.position, word.factor * 3.0) for word in words],

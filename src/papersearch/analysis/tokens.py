@@ -8,7 +8,7 @@ stems are terms at the position of their first unit, so that phrases hold whatev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice, repeat
 from operator import add
@@ -249,6 +249,9 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[list[Ter
     """
     normalized, origins = normalize(text)
     if type(origins) is not range:  # what joins a chain is then to be looked for in the text itself
+        parts = list(pieces(text, ODD_PIECE))
+        if len(parts) > 1:  # most of them do not hold what is odd
+            return _terms_of_all(parts, cut, start, boost)
         found, pairs, taken = tokens(text, cut, start)
         words = [(token.term, token.position, token.factor * boost) for token in found]
         return words, [(pair.term, pair.position, 1.0) for pair in pairs], taken
@@ -291,6 +294,20 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[list[Ter
     return words, grams, position - start
 
 
+def _terms_of_all(parts: Iterable[str], cut: Cutter, start: int, boost: float) -> tuple[list[Term], list[Term], int]:
+    words: list[Term] = []
+    grams: list[Term] = []
+    position = start
+    for part in parts:
+        more_words, more_grams, taken = terms_of(part, cut, position, boost)
+        words += more_words
+        grams += more_grams
+        position += taken
+    return words, grams, position - start
+
+
+ODD_PIECE = 100
+"""Characters about which a text is cut into pieces where some of its characters do not become just one."""
 LONGEST_PIECE = 1 << 15
 """Characters of a text that are analysed at once: a term takes some 150 bytes until it is kept."""
 _CUT = r"(?:(?<=[A-Za-z0-9]) |(?<=[\u4e00-\u9fff][，。；！？、：]))(?=[A-Za-z0-9\u4e00-\u9fff])"
