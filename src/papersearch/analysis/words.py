@@ -39,8 +39,12 @@ def _read_dictionary() -> tuple[dict[str, int], int]:
     """
     with open(dictionary_path(), encoding="utf-8") as file:
         cells = file.read().split()  # word, frequency, part of speech
-    frequencies = list(map(int, cells[1::3]))
-    return dict(zip(cells[::3], frequencies, strict=True)), sum(frequencies)
+    try:
+        frequencies = list(map(int, cells[1::3]))
+        return dict(zip(cells[::3], frequencies, strict=True)), sum(frequencies)
+    except ValueError:  # lines of another form, which jieba may know
+        tokenizer = _tokenizer()
+        return tokenizer.FREQ, tokenizer.total
 
 
 def _tokenizer() -> Any:
