@@ -21,6 +21,8 @@ _INVISIBLE = frozenset(
 _PLAIN = re.compile(r"[\x00-\x5b\x5d-\x7f]*\Z")
 """ASCII without a backslash: nothing to fold but case."""
 
+FEW_UNEVEN = 64
+"""Up to so many characters are looked for in a text one by one."""
 LARGEST_TABLE = 50_000
 """Characters that are remembered: more than any text of people has, few enough for a hostile one."""
 
@@ -100,22 +102,32 @@ def normalize(text: str) -> tuple[str, Sequence[int]]:
     if table.same.issuperset(text):
         return text, range(len(text))
     translated = text.translate(table)
-    if table.uneven.isdisjoint(text):
+    uneven = table.uneven
+    if not any(map(text.__contains__, uneven)) if len(uneven) <= FEW_UNEVEN else uneven.isdisjoint(text):
         return translated, range(len(text))
     out: list[str] = []
     origins: list[int] = []
     last = len(text) - 1
-    for i, char in enumerate(text):
-        if char == "\\" and i < last and text[i + 1] in _ESCAPABLE:
+    even = 0
+    for i in [i for i, char in enumerate(text) if char in uneven]:
+        out.append(text[even:i].translate(table))
+        origins += range(even, i)
+        even = i + 1
+        if text[i] == "\\" and i < last and text[even] in _ESCAPABLE:
             continue
-        folded = table[ord(char)]
-        if len(folded) == 1:
-            out.append(folded)
-            origins.append(i)
-        elif folded:
-            out += folded
-            origins += [i] * len(folded)
+        folded = table[ord(text[i])]
+        out.append(folded)
+        origins += [i] * len(folded)
+    out.append(text[even:].translate(table))
+    origins += range(even, len(text))
     return "".join(out), origins
+
+
+def normalized(text: str) -> str:
+    """The normalized text alone, in half the time."""
+    if _PLAIN.match(text):
+        return text
+    return normalize(text)[0] if "\\" in text else text.translate(_table)
 
 
 def source_end(text: str, origin: int) -> int:
