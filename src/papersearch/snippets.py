@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 
-from papersearch.analysis.normalize import CJK, fold, is_cjk, normalize, shadow, source_end
+from papersearch.analysis.normalize import CJK, fold, is_cjk, normalize, normalized, shadow, source_end
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import MAX_TERM, STEM_MARK, tokens
 from papersearch.paper import Paper
@@ -23,8 +24,14 @@ LOOKS = 1_000_000
 """Lines of a section times terms that are looked for in each: a prefix has a thousand forms, a table any number of
 rows."""
 REMEMBERED_PIECES = 1 << 14
+REMEMBERED_TERMS = 64
+"""Sets of terms that are kept as they are looked for: the hits of a query match the same few."""
+REMEMBERED_FOREIGN = 1 << 10
+"""Words that are remembered as none of such a set: lines repeat the common ones."""
 _WIDE = "\u2e7f"
 """Characters above it take two cells."""
+_WIDTHS = bytes([1 + (high > ord(_WIDE) >> 8) for high in range(256)])
+"""Cells by the upper half of a code point of 16 bits: but of those that begin as _WIDE does, some take two."""
 LONGEST_WORD = 24
 """How far a window is stretched so as not to end inside a word."""
 
@@ -44,16 +51,19 @@ class Excerpt(Record):
 class _Wanted:
     """Index terms to be marked in a text: Chinese ones, and others with what the words they stand for begin with."""
 
-    __slots__ = ("chinese", "first_letters", "heads", "others")
+    __slots__ = ("chinese", "first_letters", "foreign", "heads", "others")
 
     def __init__(self, terms: Iterable[str]) -> None:
         wanted = set(terms)
         self.chinese = {term for term in wanted if is_cjk(term)}
         self.others = wanted - self.chinese
         stems = [term.lstrip(STEM_MARK) for term in self.others]
-        self.first_letters = {term[:1] for term in stems}
+        letters = {term[:1] for term in stems}
+        self.first_letters = letters | {letter.upper() for letter in letters}
         # A word begins with two letters of its stem, but dying, lying, tying do not: die, lie, tie.
-        self.heads = {term[: 1 + (len(term) > len("die"))] for term in stems}
+        self.foreign: set[str] = set()
+        """Pieces of lines that none of the others may stand for."""
+        self.heads = tuple({term[: 1 + (len(term) > len("die"))] for term in stems})
 
     def has_word(self, word: str) -> bool:
         """Whether a plain word, or its stem, is among the others."""
@@ -62,10 +72,12 @@ class _Wanted:
     def may_be_in(self, piece: str) -> bool:
         """Whether one of the others may stand for a part of a piece that is no plain word."""
         if "\\" in piece or not piece.isascii():
-            return True
+            return bool(_held_by(piece))  # what follows "，" is a part of the piece, and mostly there is nothing
         written = piece.lower()
+        if any(head in written for head in self.heads):
+            return True
         joined = "".join([char for char in written if char.isalnum()])
-        return any(head in written or head in joined for head in self.heads)
+        return len(joined) < len(written) and any(head in joined for head in self.heads)
 
     def marked(self, line: str) -> list[tuple[int, int]]:
         """[start, end) of every place of one line that one of the terms stands for, merged and in order."""
@@ -96,19 +108,24 @@ def _words(line: str, wanted: _Wanted) -> Iterator[tuple[int, int]]:
     """
     shadowed = line if line.isascii() else shadow(line)
     blanked = shadowed.replace(CJK, " ")
-    first_letters = wanted.first_letters
-    for piece in set(blanked.split()):
-        skipped = piece[0].lower() not in first_letters and piece.isalpha() and piece.isascii()
+    first_letters, foreign = wanted.first_letters, wanted.foreign
+    if len(foreign) > REMEMBERED_FOREIGN:
+        foreign = wanted.foreign = set()
+    for piece in set(blanked.split()) - foreign:
+        skipped = piece[0] not in first_letters and piece.isascii() and piece.isalpha()
         if skipped and (piece.islower() or piece.istitle()):
+            foreign.add(piece)
             continue  # most pieces: see below
         plain = piece.strip(_AROUND_WORDS)
         if plain.isascii() and plain.isalpha() and (plain[1:].islower() or len(plain) == 1):
             # A plain word and its stem are all that it stands for, and both have its first letter.
             term = plain.lower()[:MAX_TERM]
-            if term[0] in first_letters and wanted.has_word(term):
+            if term.startswith(wanted.heads) and wanted.has_word(term):
                 shift = piece.index(plain)
                 for start in _places(blanked, piece):
                     yield start + shift, start + shift + len(plain)
+            else:
+                foreign.add(piece)
         elif wanted.may_be_in(piece):
             for start in _places(blanked, piece):
                 before = shadowed[start - 1 : start] == CJK
@@ -116,6 +133,8 @@ def _words(line: str, wanted: _Wanted) -> Iterator[tuple[int, int]]:
                 for term, first, last in _held_by(CJK * before + piece + shadowed[end : end + 1].strip()):
                     if term in wanted.others:
                         yield start - before + first, start - before + last
+        else:
+            foreign.add(piece)
 
 
 def _places(text: str, piece: str) -> Iterator[int]:
@@ -170,10 +189,13 @@ def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _rough_parts(terms: Iterable[str]) -> tuple[str, ...]:
-    """What a line worth a closer look has in it: the terms, stems without the letter that they may have changed. Plain
-    strings: compiling a pattern for every hit would take longer than all the looking."""
-    return tuple(dict.fromkeys(t.removeprefix(STEM_MARK).rstrip("iy") or t for t in terms))
+@lru_cache(maxsize=REMEMBERED_TERMS)
+def _sought(terms: tuple[str, ...]) -> tuple[tuple[str, ...], _Wanted]:
+    """What a line worth a closer look has in it, which is the terms, stems without the letter that they may have
+    changed; and what is to be marked in it. Plain strings: compiling a pattern would take longer than all the
+    looking."""
+    parts = tuple(dict.fromkeys([t.removeprefix(STEM_MARK).rstrip("iy") or t for t in terms]))
+    return parts, _Wanted(terms)
 
 
 class Notes:
@@ -183,29 +205,23 @@ class Notes:
         self.paper = paper
         self._lines: dict[tuple[int, bool], tuple[str, list[str], list[str]]] = {}
 
-    def _section(self, number: int, *, normalized: bool) -> tuple[str, list[str], list[str]]:
+    def _section(self, number: int, *, as_compared: bool) -> tuple[str, list[str], list[str]]:
         """(a section's text in the form in which it is compared, its lines so, its lines as written)."""
-        found = self._lines.get((number, normalized))
+        found = self._lines.get((number, as_compared))
         if found is None:
             text = self.paper.sections[number].text
-            written = text.split("\n")
-            if normalized:
-                lines = [fold(normalize(line)[0]) for line in written]
-                folded = "\n".join(lines)
-            else:
-                folded = fold(text)
-                lines = folded.split("\n")
-            found = self._lines[number, normalized] = folded, lines, written
+            folded = fold(normalized(text) if as_compared else text)
+            found = self._lines[number, as_compared] = folded, folded.split("\n"), text.split("\n")
         return found
 
-    def _candidates(self, parts: Sequence[str], *, normalized: bool) -> list[tuple[int, str, str, int]]:
+    def _candidates(self, parts: Sequence[str], *, as_compared: bool) -> list[tuple[int, str, str, int]]:
         """(kinds of terms in it, line, path, number) of lines that may show why, those of companions only if the
         paper's own notes have none."""
         found: list[tuple[int, str, str, int]] = []
         for number, section in enumerate(self.paper.sections):
             if found and section.companion:
                 break
-            text, lines, written = self._section(number, normalized=normalized)
+            text, lines, written = self._section(number, as_compared=as_compared)
             here = [part for part in parts if part in text]
             if not here:
                 continue
@@ -220,14 +236,18 @@ class Notes:
     def excerpt(self, terms: Sequence[str]) -> Excerpt:
         """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut
         to a window around them; without any, the first line of its notes."""
-        parts = _rough_parts(terms)
-        wanted = _Wanted(terms)
+        parts, wanted = _sought(tuple(terms))
         if parts:
-            # Most text is written as it is compared: only where nothing is found is it worth folding every line.
-            for normalized in (False, True):
+            looked_at: list[tuple[int, str, str, int]] = []
+            # Most text is written as it is compared: only where nothing is found is it worth normalizing every line.
+            for as_compared in (False, True):
+                candidates = self._candidates(parts, as_compared=as_compared)
+                if candidates == looked_at:
+                    continue
+                looked_at = candidates
                 best: tuple[int, str, str, int] | None = None
                 marks_of_best: list[tuple[int, int]] = []
-                for expected, line, path, number in self._candidates(parts, normalized=normalized):
+                for expected, line, path, number in candidates:
                     if best is not None and best[0] >= expected:
                         break
                     line = _cropped(line, parts)
@@ -266,8 +286,7 @@ def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Exc
     marks = [(s, e) for s, e in marks if s >= begin and e <= end]
     start, stop = begin, end
     if (end - begin) * 2 > WIDTH:
-        # Cells before each character.
-        cells = range(end + 1) if line.isascii() else [0, *accumulate([1 + (c > _WIDE) for c in line])]
+        cells = range(end + 1) if line.isascii() else _cells(line)
         if cells[end] - cells[begin] > WIDTH:
             start, stop = _window(cells, marks, begin, end)
             start = next(
@@ -278,6 +297,14 @@ def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Exc
     shift = len(head) - start
     kept = tuple((s + shift, e + shift) for s, e in marks if s >= start and e <= stop)
     return Excerpt(head + line[start:stop] + tail, kept, path, number)
+
+
+def _cells(line: str) -> list[int]:
+    """Cells before each character, and before the end."""
+    highs = line.encode("utf-16-le", "surrogatepass")[1::2]
+    if len(highs) == len(line) and ord(_WIDE) >> 8 not in highs:
+        return [0, *accumulate(highs.translate(_WIDTHS))]
+    return [0, *accumulate([1 + (char > _WIDE) for char in line])]
 
 
 def _inside_word(line: str, at: int) -> bool:
