@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 
 from papersearch.analysis.tokens import tokens
 from papersearch.analysis.words import vocabulary_cutter
@@ -65,6 +66,8 @@ class _Generation:
         self.places: Places = snapshot.places
         self._glossary: Lookup | None = None
         self._notes: dict[int, Notes] = {}
+        self._kept: deque[int] = deque()
+        """Documents of `_notes`, the oldest first."""
         self.searcher = IndexSearcher(snapshot, self.order_of, self.glossary)
 
     def glossary(self) -> Lookup:
@@ -91,9 +94,10 @@ class _Generation:
         if notes is None:
             notes = Notes(self.paper(doc))
             if sum([len(section.text) for section in notes.paper.sections]) <= LARGEST_KEPT:
-                if len(self._notes) >= KEPT_NOTES:
-                    self._notes.clear()
                 self._notes[doc] = notes
+                self._kept.append(doc)
+                if len(self._kept) > KEPT_NOTES:  # one at a time: to let go of all takes as long as a search
+                    self._notes.pop(self._kept.popleft(), None)
         return notes
 
     def paper(self, doc: int) -> Paper:
