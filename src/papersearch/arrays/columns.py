@@ -124,43 +124,41 @@ def _in(where: Where | Stored, docs: Array) -> Array:
     return held
 
 
-def _gathered(places: Iterable[tuple[int, Where | Stored]], docs: Array) -> tuple[Array, Array, Array]:
-    """(document, position, number) of numbered places in some documents (ascending).
+def _gathered(found: Iterable[tuple[Array, Where | Stored, Array]]) -> tuple[Array, Array]:
+    """For rows of places, each with a number: (the number of the row of each position, the position).
 
     What is stored is decoded at once: there may be many terms with few places each."""
-    few: dict[FieldRows, list[tuple[Array, ...]]] = {}
-    decoded: dict[FieldRows, list[tuple[Array, ...]]] = {}
-    found: list[tuple[Array, ...]] = []
-    for number, where in places:
-        at = _in(where, docs)
-        if not len(at):
-            continue
-        held = where.docs[at]
+    few: dict[FieldRows, list[tuple[Array, Array]]] = {}
+    decoded: dict[FieldRows, list[tuple[Array, Array, Array]]] = {}
+    pieces: list[tuple[Array, Array]] = []
+    for numbers, where, at in found:
         if not isinstance(where, Stored):
             counts, positions = where.chosen(at)
-            found.append((held.repeat(counts), positions, np.full(len(positions), number)))
+            pieces.append((numbers.repeat(counts), positions))
         elif (rows := where.rows(at)) is None:
-            decoded.setdefault(where.field, []).append((np.full(len(at), number), held, *where.decoded(at)))
+            decoded.setdefault(where.field, []).append((numbers, *where.decoded(at)))
         else:
-            few.setdefault(where.field, []).append((np.full(len(at), number), held, rows))
-    for field, pieces in few.items():
-        numbers, held, rows = map(joined, zip(*pieces, strict=True))
-        decoded.setdefault(field, []).append((numbers, held, *field.at(rows)))
-    for field, pieces in decoded.items():
-        numbers, held, shapes, begin = map(joined, zip(*pieces, strict=True))
+            few.setdefault(where.field, []).append((numbers, rows))
+    for field, chosen in few.items():
+        numbers, rows = map(joined, zip(*chosen, strict=True))
+        decoded.setdefault(field, []).append((numbers, *field.at(rows)))
+    for field, stored in decoded.items():
+        numbers, shapes, begin = map(joined, zip(*stored, strict=True))
         counts, positions = field.positions(shapes, begin)
-        found.append((held.repeat(counts), positions, numbers.repeat(counts)))
-    if not found:
-        return _NOWHERE.docs, _NOWHERE.docs, _NOWHERE.docs
-    held, positions, numbers = map(joined, zip(*found, strict=True))
-    return held, positions, numbers
+        pieces.append((numbers.repeat(counts), positions))
+    if not pieces:
+        return _NOWHERE.docs, _NOWHERE.docs
+    numbers, positions = map(joined, zip(*pieces, strict=True))
+    return numbers, positions
 
 
 def _at(keys: Array) -> Where:
     """Places, ascending, by document."""
     docs = keys >> DOC_SHIFT
-    first = np.flatnonzero(_new(docs))
-    return Where(docs[first], np.append(first, len(keys)), keys & ((1 << DOC_SHIFT) - 1))
+    first = _new(docs).nonzero()[0]
+    bounds = np.empty(len(first) + 1, np.int64)
+    bounds[:-1], bounds[-1] = first, len(keys)
+    return Where(docs[first], bounds, keys & ((1 << DOC_SHIFT) - 1))
 
 
 _NOWHERE = Where(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
@@ -326,13 +324,27 @@ class ArrayColumns:
 
     def _aligned(self, rows: Sequence[tuple[list[Where | Stored], int]], docs: Array) -> Array:
         """Places, ascending, from which every part stands at its offset, in documents that have all parts."""
-        docs, starts, numbers = _gathered([(n, where) for n, (places, _) in enumerate(rows) for where in places], docs)
-        keys = (docs << DOC_SHIFT) + starts - np.array([offset for _, offset in rows])[numbers]
-        if len(rows) == 1:
-            return _ascending(keys)
+        parts = len(rows)
+        # Of each place of the parts, one number: the place and, below it, which part it is of.
+        begin = (docs << DOC_SHIFT) * parts
+        found: list[tuple[Array, Where | Stored, Array]] = []
+        for part, (places, offset) in enumerate(rows):
+            shift = part - offset * parts
+            if len(places) == 1:  # it is in all of the documents
+                found.append((begin + shift, places[0], places[0].docs.searchsorted(docs)))
+                continue
+            for where in places:
+                at = _in(where, docs)
+                if len(at):
+                    found.append(((where.docs[at] << DOC_SHIFT) * parts + shift, where, at))
+        keys, positions = _gathered(found)
+        keys += positions * parts
+        keys = _ascending(keys)
+        if parts == 1:
+            return keys
+        keys //= parts
         # Each place comes once for each part that has it.
-        keys = _ascending(keys * len(rows) + numbers) // len(rows)
-        last: Array = keys[len(rows) - 1 :]
+        last: Array = keys[parts - 1 :]
         held: Array = last[last == keys[: len(last)]]
         return held
 
@@ -493,8 +505,14 @@ class ArrayColumns:
         if several is not None:
             held, positions, numbers = several.places(np.flatnonzero(docs.bits[several.docs]))
             return ArrayPlaces(held, positions, numbers, widths)
-        where = [(number, self._where(form)) for number, form in enumerate(forms)]
-        return ArrayPlaces(*_gathered(where, np.flatnonzero(docs.bits)), widths)
+        found = []
+        for number, form in enumerate(forms):
+            where = self._where(form)
+            at = _in(where, docs.numbers)
+            if len(at):
+                found.append(((where.docs[at] << DOC_SHIFT) + number, where, at))
+        numbers, positions = _gathered(found)
+        return ArrayPlaces(numbers >> DOC_SHIFT, positions, numbers & ((1 << DOC_SHIFT) - 1), widths)
 
     # ---- the best documents for a bag of words
 
