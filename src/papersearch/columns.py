@@ -84,6 +84,10 @@ if TYPE_CHECKING:
             """The smaller of two numbers, for documents that both columns have."""
             ...
 
+        def capped(self, column: Column, most: float) -> Column:
+            """The column with no number above `most`."""
+            ...
+
         def summed(self, columns: Sequence[Column]) -> Column:
             """The sum for each document that a column has, in the order of the columns."""
             ...
@@ -104,8 +108,20 @@ if TYPE_CHECKING:
             """Documents with a larger number."""
             ...
 
+        def weighed(self, docs: Docs, sets: Sequence[tuple[Docs, float]]) -> Column:
+            """For each of the documents the sum of the weights of the sets that have it, in their order."""
+            ...
+
         def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
             """The documents with the largest numbers, the largest first; what ties goes by document."""
+            ...
+
+        def best_docs(self, column: Column, limit: int) -> Docs:
+            """The documents of top()."""
+            ...
+
+        def last_of_top(self, column: Column, limit: int) -> float:
+            """The `limit`-th largest number; the column has as many, and one at least."""
             ...
 
         def at_least(self, column: Column, least: float) -> list[tuple[int, float]]:
@@ -222,6 +238,16 @@ class DictColumns:
     def lesser(self, first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
         return {doc: min(value, second[doc]) for doc, value in first.items() if doc in second}
 
+    def capped(self, column: dict[int, float], most: float) -> dict[int, float]:
+        return {doc: min(value, most) for doc, value in column.items()}
+
+    def weighed(self, docs: set[int], sets: Sequence[tuple[set[int], float]]) -> dict[int, float]:
+        sums = dict.fromkeys(docs, 0.0)
+        for others, weight in sets:
+            for doc in docs & others:
+                sums[doc] += weight
+        return sums
+
     def summed(self, columns: Sequence[dict[int, float]]) -> dict[int, float]:
         scores = columns[0] if columns else {}
         for column in columns[1:]:
@@ -267,6 +293,12 @@ class DictColumns:
             least = nlargest(limit, column.values())[-1]
             rows = [row for row in rows if row[1] >= least]
         return sorted(rows, key=lambda row: (-row[1], row[0]))[: max(limit, 0)]
+
+    def best_docs(self, column: dict[int, float], limit: int) -> set[int]:
+        return set(column) if len(column) <= limit else {doc for doc, _ in self.top(column, limit)}
+
+    def last_of_top(self, column: dict[int, float], limit: int) -> float:
+        return nlargest(limit, column.values())[-1]
 
     def at_least(self, column: dict[int, float], least: float) -> list[tuple[int, float]]:
         return [(doc, value) for doc, value in column.items() if value >= least]

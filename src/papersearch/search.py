@@ -493,7 +493,7 @@ class _Search:
 
     def _best(self, column: Column, sort: str, first: int, last: int) -> list[tuple[int, float]]:
         """Rows from first to last by score; what ties goes by id."""
-        least = self.columns.top(column, last)[-1][1] if last < len(column) else 0.0
+        least = self.columns.last_of_top(column, last) if last < len(column) else 0.0
         rows = sorted(self.columns.at_least(column, least - TIE), key=_rounded)
         result: list[tuple[int, float]] = []
         for _, tied in groupby(rows, key=_rounded):
@@ -643,12 +643,15 @@ class _Search:
     def _combine(
         self, matchers: Sequence[Matcher], spans: Sequence[SpanMatch], admitted: Docs | None, *, relaxed: bool
     ) -> tuple[Column, Column | None]:
-        """(scores of documents that match all ideas, of those that match most of the weight)."""
+        """(scores of documents that match all ideas, of those that match most of the weight: None if there are
+        none, or none are wanted)."""
         columns = self.columns
 
         def of_admitted(column: Column) -> Column:
             return column if admitted is None else columns.kept(column, admitted)
 
+        if len(matchers) == 1 and not spans:
+            return of_admitted(matchers[0].scores), None
         together = [of_admitted(span.scores) for span in spans]
         values = [
             columns.best(
@@ -672,12 +675,14 @@ class _Search:
         exact = columns.kept(scores, whole)
         if not relaxed:
             return exact, None
+        others = columns.docs(scores) - whole
+        if not len(others):
+            return exact, None
         total = sum(m.weight for m in matchers)
-        least = (BELOW_SHARE if len(exact) else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / (len(matchers) or 1))
-        weights = columns.summed(
-            [columns.constant(docs - whole, matcher.weight) for matcher, docs in zip(matchers, held, strict=True)]
-        )
-        return exact, columns.kept(scores, columns.above(weights, least * total) - whole)
+        least = (BELOW_SHARE if len(exact) else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / len(matchers))
+        weights = columns.weighed(others, [(docs, m.weight) for m, docs in zip(matchers, held, strict=True)])
+        enough = columns.above(weights, least * total)
+        return exact, columns.kept(scores, enough) if len(enough) else None
 
     @staticmethod
     def _share(span: SpanMatch, i: int, matchers: Sequence[Matcher]) -> float:
@@ -757,7 +762,7 @@ class _Search:
         language they are written."""
         columns = self.columns
         found = [matcher for matcher in matchers if len(matcher.scores)]
-        best = [columns.some([doc for doc, _ in columns.top(column, PLACE_CANDIDATES)]) for column in tiers]
+        best = [columns.best_docs(column, PLACE_CANDIDATES) for column in tiers]
         docs = _united(best)
         if not found or not len(docs):
             return [[] for _ in tiers]
@@ -768,8 +773,7 @@ class _Search:
         raises = []
         for matcher in found:
             in_title = columns.some(matcher.places.beginning_below(title_end))
-            limit = columns.constant(in_title, matcher.weight)
-            worth = columns.lesser(columns.kept(near[id(matcher)], in_title), limit)
+            worth = columns.capped(columns.kept(near[id(matcher)], in_title), matcher.weight)
             raises.append(Raise(f"title {matcher.text}", columns.scaled(worth, TITLE_BONUS)))
         for a, b in pairwise(matchers):
             if id(a) in near and id(b) in near:
@@ -799,8 +803,8 @@ class _Search:
             if not near:
                 continue
             found = [(name, columns.kept(self._match_group(name, group).scores, left)) for name, group in near]
-            most = columns.constant(left, RELATED_LIMIT * idf(max(1, len(scores)), self.index.documents))
-            worth = columns.lesser(columns.summed([held for _, held in found]), most)
+            most = RELATED_LIMIT * idf(max(1, len(scores)), self.index.documents)
+            worth = columns.capped(columns.summed([held for _, held in found]), most)
             if len(worth):
                 raises.append(Raise(f"related {text}", worth, near=found))
         return raises

@@ -177,7 +177,8 @@ class ArrayPlaces:
         self._widths = widths
 
     def beginning_below(self, end: int) -> Iterable[int]:
-        return np.unique(self._docs[self._starts < end])
+        below: Array = self._docs[self._starts < end]
+        return below
 
     def _keys(self) -> tuple[Array, Array]:
         """(where something begins, where it ends)."""
@@ -450,6 +451,15 @@ class ArrayColumns:
         a, b = _common([first, second])
         return Column(a.docs, np.minimum(a.values, b.values))
 
+    def capped(self, column: Column, most: float) -> Column:
+        return Column(column.docs, np.minimum(column.values, most))
+
+    def weighed(self, docs: Mask, sets: Sequence[tuple[Mask, float]]) -> Column:
+        sums = np.zeros(len(docs.numbers))
+        for others, weight in sets:
+            sums += weight * others.bits[docs.numbers]
+        return Column(docs.numbers, sums)
+
     def _numbers(self) -> Array:
         """A zero for each document of the index, this thread's own; whoever changes it leaves it as it was."""
         numbers: Array | None = getattr(self._own, "numbers", None)
@@ -492,6 +502,18 @@ class ArrayColumns:
 
     def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
         return best_of(column.docs, column.values, limit)
+
+    def best_docs(self, column: Column, limit: int) -> Mask:
+        docs, values = column.docs, column.values
+        if len(docs) > limit:
+            least = np.partition(values, len(docs) - limit)[len(docs) - limit]
+            above, equal = (values > least).nonzero()[0], (values == least).nonzero()[0]
+            docs = docs[np.concatenate([above, equal[: limit - len(above)]])]
+        return self.some(docs)
+
+    def last_of_top(self, column: Column, limit: int) -> float:
+        size = len(column.values)
+        return float(np.partition(column.values, size - limit)[size - limit])
 
     def at_least(self, column: Column, least: float) -> list[tuple[int, float]]:
         held = column.values >= least
