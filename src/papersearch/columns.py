@@ -58,6 +58,10 @@ if TYPE_CHECKING:
             """Term of an exact field → how many of the documents have it, without those that none has."""
             ...
 
+        def prepare(self, forms: Iterable[Form]) -> None:
+            """Be told which forms are asked for next, for what takes less time at once."""
+            ...
+
         def saturated(self, forms: tuple[Form, ...], zone: str | None) -> Column:
             """Document → saturated frequency of forms that add up as if they were one term."""
             ...
@@ -213,6 +217,9 @@ class DictColumns:
             for doc, frequency in found.items():
                 frequencies[doc] = frequencies.get(doc, 0.0) + frequency
         return saturated(frequencies, self._text.lengths, self._text.average_length or 1.0)
+
+    def prepare(self, forms: Iterable[Form]) -> None:
+        """Nothing takes less time at once."""
 
     def constant(self, docs: set[int], value: float) -> dict[int, float]:
         return dict.fromkeys(docs, value)

@@ -375,6 +375,7 @@ class _Search:
             if isinstance(clause, Words):
                 vocabulary = _Words(self.index, correcting=not request.strict)
                 ideas = find_ideas(clause.text, vocabulary, self.index.glossary())
+                self._prepare(ideas)
                 base = len(matchers)
                 matchers += [self._match_idea(idea) for idea in ideas.ideas]
                 spans += self._match_spans(ideas, base, matchers)
@@ -555,6 +556,7 @@ class _Search:
         match node:
             case Words(text):
                 ideas = find_ideas(text, _Words(self.index, correcting=False), self.index.glossary())
+                self._prepare(ideas)
                 matchers = [self._match_idea(idea, zone) for idea in ideas.ideas]
                 spans = self._match_spans(ideas, 0, matchers, zone)
                 exact, _ = self._combine(matchers, spans, None, relaxed=False)
@@ -585,6 +587,11 @@ class _Search:
                 return Matcher("", scores, sum(m.weight for m in matchers), _forms(matchers), zone)
             case _:
                 return Matcher("", columns.constant(self._docs(node), 0.0), 0.0, (), zone)
+
+    def _prepare(self, ideas: Ideas) -> None:
+        """Have the columns look up all that is going to be matched."""
+        groups = [idea.groups for idea in ideas.ideas] + [span.groups for span in ideas.spans]
+        self.columns.prepare([form for several in groups for group in several for form in group.forms])
 
     def _match_idea(self, idea: Idea, zone: str | None = None) -> Matcher:
         """The best group of forms counts for each document."""
@@ -798,6 +805,7 @@ class _Search:
         lacked = [(*row, left) for row in rows if len(left := docs - columns.docs(row[2]))]
         asked = [*(matcher.name[0] for matcher in matchers), *(span.name[0] for span in spans)]
         groups = related_groups([name for _, name, _, _ in lacked], asked, self.index.form_of, self.index.glossary())
+        columns.prepare([form for near in groups for _, group in near for form in group.forms])
         raises = []
         for (text, _, scores, left), near in zip(lacked, groups, strict=True):
             if not near:

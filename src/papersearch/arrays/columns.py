@@ -14,7 +14,7 @@ import numpy as np
 
 from papersearch.arrays.ranking import Ranking, Word
 from papersearch.arrays.ranking import best as best_of
-from papersearch.arrays.stored import DOC_SHIFT, FieldRows, Several, Stored, boosts, joined, runs
+from papersearch.arrays.stored import DOC_SHIFT, SHORT, FieldRows, Several, Stored, boosts, joined, runs
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, pairs_with, width
@@ -31,8 +31,11 @@ MEMORY_BYTES = 192 << 20
 """What is kept for later queries: all that is ever asked of 10,000 papers, the more common words of 100,000."""
 MANY = 16
 """Forms of a group from which on their postings are read at once."""
+TOGETHER = 3
+"""Words from which on their postings are read at once, if no word has more than SHORT."""
 PARTS_AT_ONCE = 64
 """Parts of a phrase that are looked for at once."""
+KEY_BITS = 63
 
 
 class Mask:
@@ -105,17 +108,34 @@ class Where:
         return counts, self.positions[runs(begin, counts)]
 
 
-def _keys(where: Where | Stored, at: Array | None = None) -> Array:
-    """The places of some rows or of all, ascending."""
-    if at is None:
-        at = np.arange(len(where.docs))
-    counts, positions = where.chosen(at)
-    keys = np.repeat(where.docs[at], counts) << DOC_SHIFT
-    keys += positions
-    return keys
+class Read:
+    """Postings of a term that were read together with those of others. To be used as Stored."""
+
+    __slots__ = ("_begin", "docs", "field", "shapes")
+
+    def __init__(self, field: FieldRows, docs: Array, shapes: Array, begin: Array) -> None:
+        self.field, self.docs, self.shapes, self._begin = field, docs, shapes, begin
+
+    @property
+    def nbytes(self) -> int:
+        return 3 * int(self.docs.nbytes)
+
+    def rows(self, at: Array) -> None:
+        """None: see Stored.rows()."""
+
+    def decoded(self, at: Array) -> tuple[Array, Array]:
+        """As Stored.decoded()."""
+        return self.shapes[at], self._begin[at]
 
 
-def _in(where: Where | Stored, docs: Array) -> Array:
+if TYPE_CHECKING:
+    Places = Where | Stored | Read
+    Parts = Sequence[tuple[str, tuple[str, ...], int]]
+    Rows = Sequence[tuple[list[Places], int]]
+    """What a phrase is made of: places any of which count, at an offset."""
+
+
+def _in(where: Places, docs: Array) -> Array:
     """The rows of some documents (ascending)."""
     if not len(where.docs):
         return _NOWHERE.docs
@@ -124,7 +144,7 @@ def _in(where: Where | Stored, docs: Array) -> Array:
     return held
 
 
-def _gathered(found: Iterable[tuple[Array, Where | Stored, Array]]) -> tuple[Array, Array]:
+def _gathered(found: Iterable[tuple[Array, Places, Array]]) -> tuple[Array, Array]:
     """For rows of places, each with a number: (the number of the row of each position, the position).
 
     What is stored is decoded at once: there may be many terms with few places each."""
@@ -132,7 +152,7 @@ def _gathered(found: Iterable[tuple[Array, Where | Stored, Array]]) -> tuple[Arr
     decoded: dict[FieldRows, list[tuple[Array, Array, Array]]] = {}
     pieces: list[tuple[Array, Array]] = []
     for numbers, where, at in found:
-        if not isinstance(where, Stored):
+        if isinstance(where, Where):
             counts, positions = where.chosen(at)
             pieces.append((numbers.repeat(counts), positions))
         elif (rows := where.rows(at)) is None:
@@ -257,7 +277,54 @@ class ArrayColumns:
 
     # ---- what is read from the index
 
-    def _stored(self, key: str, term: str) -> Stored:
+    def prepare(self, forms: Iterable[Form]) -> None:
+        """Read what the forms are made of, and find phrases, all at once: a few calls for many words."""
+        get = self._memory.get
+        wanted: dict[str, dict[str, None]] = {}
+        phrases: dict[Parts, None] = {}
+        for form in forms:
+            for key, terms, _ in form.parts:
+                if key == TEXT or len(terms[0]) > 1:
+                    wanted.setdefault(key, {}).update([(term, None) for term in terms if get((key, term)) is None])
+            if 1 < len(form.parts) <= PARTS_AT_ONCE and get(form.parts) is None:
+                phrases[form.parts] = None
+        for key, terms_of_field in wanted.items():
+            self._read(key, list(terms_of_field))
+        if len(phrases) > 1:
+            self._find(list(phrases))
+
+    def _read(self, key: str, terms: Sequence[str]) -> None:
+        """Read the postings of terms that are not too common."""
+        frequency = self._snapshot.field(key).doc_frequency
+        terms = [term for term in terms if frequency(term) <= SHORT]
+        if len(terms) < TOGETHER:
+            return
+        rows = self._rows[key]
+        several = rows.read_several(terms)
+        order = several.numbers.argsort(kind="stable")  # the segments come one after the other
+        bounds = several.numbers[order].searchsorted(np.arange(len(terms) + 1)).tolist()
+        docs, shapes, begin = several.docs[order], several.shapes[order], several.begin[order]
+        for i, term in enumerate(terms):
+            own = slice(bounds[i], bounds[i + 1])
+            found = Read(rows, docs[own], shapes[own], begin[own])
+            self._memory.put((key, term), found, found.nbytes)
+
+    def _find(self, phrases: Sequence[Parts]) -> None:
+        """Find where phrases begin."""
+        rows = [(parts, *self._held_by_all(parts)) for parts in phrases]
+        for parts, _, docs in rows:
+            if not len(docs):
+                self._memory.put(parts, _NOWHERE, 0)
+        rows = [row for row in rows if len(row[2])]
+        most = max([len(parts) for parts in phrases])
+        at_once = max(1, (1 << KEY_BITS - DOC_SHIFT) // ((self._size + 1) * most) - 1)
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            for (parts, _, _), keys in zip(some, self._aligned([row[1:] for row in some]), strict=True):
+                found = _at(keys)
+                self._memory.put(parts, found, found.nbytes)
+
+    def _stored(self, key: str, term: str) -> Stored | Read:
         """The postings of a term."""
         found = self._memory.get((key, term))
         if found is None:
@@ -289,11 +356,11 @@ class ArrayColumns:
             self._memory.put(("several", terms), found, found.nbytes + 64 * len(terms))
         return found  # type: ignore[no-any-return]
 
-    def _places_of(self, key: str, term: str) -> Where | Stored:
+    def _places_of(self, key: str, term: str) -> Places:
         """Where a term stands."""
         return self._character(term) if key == GRAMS and len(term) == 1 else self._stored(key, term)
 
-    def _where(self, form: Form) -> Where | Stored:
+    def _where(self, form: Form) -> Places:
         """Where a form begins."""
         parts = form.parts
         if len(parts) == 1 and len(parts[0][1]) == 1:
@@ -304,8 +371,20 @@ class ArrayColumns:
             self._memory.put(parts, found, found.nbytes)
         return found  # type: ignore[no-any-return]
 
-    def _together(self, parts: Sequence[tuple[str, tuple[str, ...], int]]) -> Where:
-        """Where terms stand at their offsets. Positions are only looked up in documents that have all of them."""
+    def _together(self, parts: Parts) -> Where:
+        """Where terms stand at their offsets."""
+        rows, docs = self._held_by_all(parts)
+        if not len(docs):
+            return _NOWHERE
+        keys: Array | None = None
+        for at in range(0, len(rows), PARTS_AT_ONCE):
+            here = self._aligned([(rows[at : at + PARTS_AT_ONCE], docs)])[0]
+            keys = here if keys is None else keys[_held(keys, here)]
+        assert keys is not None
+        return _at(keys)
+
+    def _held_by_all(self, parts: Parts) -> tuple[Rows, Array]:
+        """(what a phrase is made of, documents that have all of it): in no others positions are looked up."""
         rows = sorted(
             (([self._places_of(key, term) for term in terms], offset) for key, terms, offset in parts),
             key=lambda row: sum([len(where.docs) for where in row[0]]),
@@ -314,40 +393,45 @@ class ArrayColumns:
         for places, _ in rows[1:]:
             docs = _all_of([docs[_held(docs, where.docs)] for where in places])
             if not len(docs):
-                return _NOWHERE
-        keys: Array | None = None
-        for at in range(0, len(rows), PARTS_AT_ONCE):
-            some = rows[at : at + PARTS_AT_ONCE]
-            here = self._aligned(some, docs)
-            keys = here if keys is None else keys[_held(keys, here)]
-        assert keys is not None
-        return _at(keys)
+                break
+        return rows, docs
 
-    def _aligned(self, rows: Sequence[tuple[list[Where | Stored], int]], docs: Array) -> Array:
-        """Places, ascending, from which every part stands at its offset, in documents that have all parts."""
-        parts = len(rows)
-        # Of each place of the parts, one number: the place and, below it, which part it is of.
-        begin = (docs << DOC_SHIFT) * parts
-        found: list[tuple[Array, Where | Stored, Array]] = []
-        for part, (places, offset) in enumerate(rows):
-            shift = part - offset * parts
-            if len(places) == 1:  # it is in all of the documents
-                found.append((begin + shift, places[0], places[0].docs.searchsorted(docs)))
-                continue
-            for where in places:
-                at = _in(where, docs)
-                if len(at):
-                    found.append(((where.docs[at] << DOC_SHIFT) * parts + shift, where, at))
+    def _aligned(self, phrases: Sequence[tuple[Rows, Array]]) -> list[Array]:
+        """For each phrase the places, ascending, from which every part stands at its offset, in documents that have
+        all parts."""
+        most = max([len(rows) for rows, _ in phrases])
+        # One number says all of a place: phrase, document, position and which part it is of. A place before the first
+        # of a document, from which some part may stand at its offset, is none of another phrase.
+        size = self._size + 1
+        found: list[tuple[Array, Places, Array]] = []
+        for number, (rows, docs) in enumerate(phrases):
+            first = number * size + 1
+            begin = (docs + first << DOC_SHIFT) * most
+            for part, (places, offset) in enumerate(rows):
+                shift = part - offset * most
+                if len(places) == 1:  # it is in all of the documents
+                    found.append((begin + shift, places[0], places[0].docs.searchsorted(docs)))
+                    continue
+                for where in places:
+                    at = _in(where, docs)
+                    if len(at):
+                        found.append(((where.docs[at] + first << DOC_SHIFT) * most + shift, where, at))
         keys, positions = _gathered(found)
-        keys += positions * parts
+        keys += positions * most
         keys = _ascending(keys)
-        if parts == 1:
-            return keys
-        keys //= parts
+        keys //= most
         # Each place comes once for each part that has it.
-        last: Array = keys[parts - 1 :]
-        held: Array = last[last == keys[: len(last)]]
-        return held
+        first_ones = _new(keys).nonzero()[0]
+        counts = np.diff(first_ones, append=len(keys))
+        keys = keys[first_ones]
+        parts_of = np.array([len(rows) for rows, _ in phrases])
+        keys = keys[counts == parts_of[(keys >> DOC_SHIFT) // size]]
+        starts = np.arange(len(phrases) + 1) * size << DOC_SHIFT
+        bounds = keys.searchsorted(starts).tolist()
+        return [
+            keys[low:high] - (start + (1 << DOC_SHIFT))
+            for low, high, start in zip(bounds, bounds[1:], starts.tolist(), strict=False)
+        ]
 
     # ---- columns
 
@@ -395,7 +479,7 @@ class ArrayColumns:
             stored = [self._stored(key, term) for term in terms]
             return [Column(found.docs, self._rows[key].weights(found.shapes)) for found in stored]
         where = self._where(form)
-        if isinstance(where, Stored):
+        if not isinstance(where, Where):
             column = Column(where.docs, self._rows[key].boosted(where.shapes, zone))
         elif len(where.docs):
             column = Column(where.docs, np.add.reduceat(boosts(where.positions, zone), where.bounds[:-1]))
@@ -529,10 +613,11 @@ class ArrayColumns:
             return ArrayPlaces(held, positions, numbers, widths)
         found = []
         for number, form in enumerate(forms):
-            where = self._where(form)
-            at = _in(where, docs.numbers)
-            if len(at):
-                found.append(((where.docs[at] << DOC_SHIFT) + number, where, at))
+            key, terms, _ = form.parts[0]
+            for where in [self._where(form)] if len(form.parts) > 1 else [self._places_of(key, t) for t in terms]:
+                at = _in(where, docs.numbers)
+                if len(at):
+                    found.append(((where.docs[at] << DOC_SHIFT) + number, where, at))
         numbers, positions = _gathered(found)
         return ArrayPlaces(numbers >> DOC_SHIFT, positions, numbers & ((1 << DOC_SHIFT) - 1), widths)
 

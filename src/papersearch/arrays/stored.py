@@ -146,19 +146,19 @@ class Several:
     Attributes:
         docs: their documents, which ascend within a term only.
         shapes: the shape of each, see FieldRows.
+        begin: where the positions of each begin, for FieldRows.positions().
         numbers: the number of the term of each.
     """
 
-    __slots__ = ("_begin", "_field", "docs", "numbers", "shapes")
+    __slots__ = ("_field", "begin", "docs", "numbers", "shapes")
 
     def __init__(self, field: FieldRows, docs: Array, shapes: Array, begin: Array, numbers: Array) -> None:
-        """`begin`: where the positions of each begin."""
-        self._field, self._begin = field, begin
-        self.docs, self.shapes, self.numbers = docs, shapes, numbers
+        self._field = field
+        self.docs, self.shapes, self.begin, self.numbers = docs, shapes, begin, numbers
 
     @property
     def nbytes(self) -> int:
-        return int(self.docs.nbytes + self.shapes.nbytes + self._begin.nbytes + self.numbers.nbytes)
+        return int(self.docs.nbytes + self.shapes.nbytes + self.begin.nbytes + self.numbers.nbytes)
 
     def weights(self) -> Array:
         """The weight of each."""
@@ -166,7 +166,7 @@ class Several:
 
     def places(self, held: Array | None = None) -> tuple[Array, Array, Array]:
         """(document, position, number of the term) of the chosen postings or of all."""
-        docs, shapes, begin, numbers = self.docs, self.shapes, self._begin, self.numbers
+        docs, shapes, begin, numbers = self.docs, self.shapes, self.begin, self.numbers
         if held is not None:
             docs, shapes, begin, numbers = docs[held], shapes[held], begin[held], numbers[held]
         counts, positions = self._field.positions(shapes, begin)
