@@ -136,7 +136,7 @@ MECHANISMS = (
     ),
     Row("initials", "`DSI` is looked for as written", _at(lambda *_, **__: False, "may_be_initials", ideas._Finder)),
     Row("corrections", "slips are looked for as written", _at(_none, "corrections", spelling.Speller)),
-    Row("sounds", "Chinese slips are looked for as written", _at(lambda *_: False, "sound_alike", spelling)),
+    Row("sounds", "Chinese slips are looked for as written", _at(frozenset, "sounding_like", spelling)),
     Row("stop words", "function and question words count like others", _at(frozenset(), "STOP_WORDS", ideas)),
     Row("spans", "neighbours are never one idea", _at(_no_span, "span", ideas._Finder)),
     Row("concepts", "the words of a name may stand anywhere", _at(_loose_span, "span", ideas._Finder)),

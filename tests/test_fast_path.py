@@ -487,7 +487,7 @@ def test_corrections_are_the_nearest_words_of_all() -> None:
             seen.add(best)
             nearest = [t for t, rank in ranks.items() if rank == best]
             assert corrections == sorted(nearest, key=lambda t: (-terms.count(t), t))[:MAX_CORRECTIONS]
-        speller.prepared = ArrayWords(speller.words)
+        speller.plain = ArrayWords(speller.plain_words)
         assert speller.corrections(word) == corrections
     assert seen == {None, (1, False), (1, True), (2, False), (2, True)}
 

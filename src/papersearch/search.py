@@ -223,7 +223,7 @@ class IndexSearcher:
                 self._arrays = False
             else:
                 speller = self._index.speller
-                speller.prepared = ArrayWords(speller.words)
+                speller.prepared, speller.plain = ArrayWords(speller.words), ArrayWords(speller.plain_words)
                 self._quick = _Search(self._index, ArrayColumns(self.snapshot))
         return self._quick or self._plain
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import islice
 
 from papersearch.analysis.normalize import fold, is_cjk
-from papersearch.analysis.sounds import sound_alike
+from papersearch.analysis.sounds import sounding_like
 from papersearch.analysis.tokens import MAX_TERM
 
 TYPE_CHECKING = False
@@ -42,12 +43,13 @@ class Speller:
 
     A segment keeps the terms of its deleted documents: only words that a live document has are ever proposed. Words
     are looked for in the bytes of the terms as they lie in the index, without making a string of each, unless
-    `prepared` has them in a form that is faster to look through."""
+    `prepared` has them in a form that is faster to look through, or `plain` those of letters alone."""
 
     def __init__(self, text: FieldReader) -> None:
         self.text = text
         self.prepared: NearWords | None = None
-        self._runs: dict[int, dict[str, list[str]]] | None = None
+        self.plain: NearWords | None = None
+        self._runs: dict[int, list[str]] = {}
 
     def corrections(self, word: str) -> list[str]:
         """Words of the index that this one may be a slip of, most likely first: words that begin with it, then words
@@ -77,19 +79,20 @@ class Speller:
         return []
 
     def _nearest_first(self, word: str, limit: int) -> Iterator[list[tuple[int, str]]]:
-        """near() in parts that come one after the other in the order of edits, within that of words that begin with
-        another letter after those that begin with the same one: few words are looked at where an early part has some.
-        Words with another first letter are ASCII ones only, until the last part, which has everything."""
-        if self.prepared is None:
+        """near(), of plain words at least, in parts that come one after the other in the order of edits, within that of
+        words that begin with another letter after those that begin with the same one: few words are looked at where an
+        early part has some."""
+        if self.plain is not None:
+            yield self.plain.near(word, limit)
+        else:
             same = self._near(word, limit, word[0])
             yield [row for row in same if row[0] == 1]
             one_edit = {letter + word[1:] for letter in LETTERS} | {letter + word for letter in LETTERS}
             one_edit |= {word[1:], word[1] + word[0] + word[2:]}
             yield [(1, term) for term in one_edit if term[0] != word[0] and self.text.doc_frequency(term)]
             yield [row for row in same if row[0] > 1]
-            if limit == 1:
-                return
-        yield self.near(word, limit)
+            if limit > 1:
+                yield self._near(word, limit)
 
     def near(self, word: str, limit: int) -> list[tuple[int, str]]:
         """(edits, term) of the words at most `limit` edits away; a word begins with a letter or a digit."""
@@ -104,6 +107,13 @@ class Speller:
     def words(self) -> Iterator[str]:
         """All terms that begin with a letter or a digit, each once."""
         return (term for term in self.text.terms() if term[0].isalnum())
+
+    def plain_words(self) -> list[str]:
+        """Those of ASCII letters alone that may be proposed for another word, each once."""
+        found: set[bytes] = set()
+        for terms in self.text.raw_terms():
+            found.update([term for term in terms if term.isalpha() and len(term) >= SHORTEST_CORRECTED - 1])
+        return b" ".join(found).decode("ascii").split()
 
     def _alike(self, word: str, limit: int, prefix: str) -> set[str]:
         """Words with the prefix that are about as long and written with about the same letters: an edit brings in one
@@ -130,34 +140,35 @@ class Speller:
         """The run with the longest part of it that can be replaced by a word of the index that sounds the same."""
         if len(run) > LONGEST_CORRECTED_RUN:
             return []
+        like_run = [sounding_like(char) for char in run]
         for size in range(min(len(run), LONGEST_RUN), 1, -1):
-            by_first = self._words_of_run(size)
-            found = []
+            words = self._words_of_run(size)
+            found = set()
             for start in range(len(run) - size + 1):
-                part = run[start : start + size]
-                for first, words in by_first.items():
-                    if not sound_alike(first, part[0]):
-                        continue
-                    for term in words:
-                        if term != part and sound_alike(term, part) and (df := self.text.doc_frequency(term)):
-                            found.append((-df, run[:start] + term + run[start + size :]))
+                part, sounds = run[start : start + size], like_run[start : start + size]
+                for first in sounds[0]:
+                    for term in words[bisect_left(words, first) : bisect_left(words, chr(ord(first) + 1))]:
+                        alike = term[1] in sounds[1] and term != part and all(map(_has, sounds, term))
+                        if alike and (df := self.text.doc_frequency(term)):
+                            found.add((-df, run[:start] + term + run[start + size :]))
             if found:
                 return [corrected for _, corrected in sorted(found)][:MAX_CORRECTIONS]
         return []
 
-    def _words_of_run(self, size: int) -> dict[str, list[str]]:
-        """Chinese words of so many characters by their first one."""
-        if self._runs is None:
-            runs: dict[int, dict[str, list[str]]] = {}
+    def _words_of_run(self, size: int) -> list[str]:
+        """Terms of so many characters that are no letters, in order."""
+        if not self._runs:
             words = set()
             for terms in self.text.raw_terms():
                 words.update([term for term in terms if 6 <= len(term) <= 4 * LONGEST_RUN and not term.isascii()])
-            for word in words:
-                term = word.decode("utf-8", "surrogatepass")
-                if 1 < len(term) <= LONGEST_RUN and is_cjk(term):
-                    runs.setdefault(len(term), {}).setdefault(term[0], []).append(term)
+            texts = sorted(b" ".join(words).decode("utf-8", "surrogatepass").split(" "))
+            runs = {size: [text for text in texts if len(text) == size] for size in range(2, LONGEST_RUN + 1)}
             self._runs = runs
-        return self._runs.get(size, {})
+        return self._runs[size]
+
+
+def _has(characters: frozenset[str], char: str) -> bool:
+    return char in characters
 
 
 def prefix_terms(text: FieldReader, prefix: str) -> list[str]:

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
-_syllables: dict[str, frozenset[str]] = {}
+_lines: list[str] = []
 
 
-def _read() -> dict[str, frozenset[str]]:
-    """Character → its syllables, read when the first Chinese word is corrected."""
-    if not _syllables:
-        readings: dict[str, set[str]] = {}
+@lru_cache(maxsize=1024)
+def sounding_like(char: str) -> frozenset[str]:
+    """Characters that are read the same as one, tones aside (`机`, `击`), itself included. The syllables are read when
+    the first Chinese word is corrected."""
+    if not _lines:
         with open(os.path.join(os.path.dirname(__file__), "syllables.txt"), encoding="utf-8") as file:
-            for line in file:
-                if not line.startswith("#"):
-                    syllable, _, characters = line.rstrip("\n").partition(" ")
-                    for char in characters:
-                        readings.setdefault(char, set()).add(syllable)
-        _syllables.update((char, frozenset(found)) for char, found in readings.items())
-    return _syllables
-
-
-def sound_alike(one: str, other: str) -> bool:
-    """Whether two words of the same length are read the same, tones aside (`攻机` and `攻击`)."""
-    syllables = _read()
-    nothing: frozenset[str] = frozenset()
-    return len(one) == len(other) and all(
-        a == b or not syllables.get(a, nothing).isdisjoint(syllables.get(b, nothing))
-        for a, b in zip(one, other, strict=True)
-    )
+            _lines.extend([line.rstrip("\n").partition(" ")[2] for line in file if not line.startswith("#")])
+    return frozenset(char).union(*[line for line in _lines if char in line])

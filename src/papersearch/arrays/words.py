@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from papersearch.spelling import edit_distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,6 +18,8 @@ LONGEST = 64
 """Letters of a word: as many as a number has bits."""
 COUNTED = 64
 """Letters of which it is kept how often each word has them."""
+FEW = 48
+"""Words that are compared one by one."""
 
 
 class ArrayWords:
@@ -46,7 +51,15 @@ class _Words:
         self._letters = np.frombuffer(data, np.dtype(kind).newbyteorder("<"))
         self._sizes = np.fromiter(map(len, words), np.int64, len(words))
         self._begin = self._sizes.cumsum() - self._sizes
-        self._often: dict[str, Array] = {}
+        self._often: dict[str, Array] = self._counts() if kind is np.uint8 else {}
+
+    def _counts(self) -> dict[str, Array]:
+        """How often each word has each of the usual letters."""
+        usual, size = ascii_lowercase, len(ascii_lowercase) + 1
+        numbers = self._letters[: len(self._letters) - LONGEST] - np.uint8(ord(usual[0]))  # others go around
+        pairs = np.arange(len(self._words)).repeat(self._sizes) * size + np.minimum(numbers, len(usual))
+        counts = np.bincount(pairs, minlength=size * len(self._words)).astype(np.uint8).reshape(-1, size)
+        return dict(zip(usual, np.ascontiguousarray(counts.T), strict=False))
 
     def _count(self, letter: str) -> Array:
         """How often each word has a letter."""
@@ -71,6 +84,11 @@ class _Words:
                 common += np.minimum(self._count(letter)[low:high], word.count(letter))
         sizes = self._sizes[low:high]
         chosen = np.flatnonzero(common + limit >= np.maximum(sizes, len(word)))
+        if len(chosen) <= FEW:
+            rows = [
+                (edit_distance(word, near, limit), near) for near in [self._words[low + i] for i in chosen.tolist()]
+            ]
+            return [row for row in rows if row[0] <= limit]
         distances = self._distances(word, self._begin[low:high][chosen], sizes[chosen])
         near = np.flatnonzero(distances <= limit)
         numbers = (chosen[near] + low).tolist()
