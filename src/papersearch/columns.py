@@ -7,6 +7,7 @@ Both add and multiply the same numbers in the same order, so that their scores a
 
 from __future__ import annotations
 
+from bisect import bisect
 from heapq import nlargest
 
 from papersearch.fields import GRAMS, TEXT
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
             NEAR_WORDS apart; standing in the query's order is one nearer."""
             ...
 
-        def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
-            """(which of the forms, positions at which it begins, in any order) for the forms that each of some
-            documents has."""
+        def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
+            """(which of the forms, in which of the zones that begin at `starts` it begins, in order) for the forms that
+            each of some documents has. The first zone begins at 0."""
             ...
 
     class Columns(Protocol):
@@ -175,8 +176,15 @@ class DictPlaces:
         found = {doc: float(distance(left[doc], right[doc])) for doc in left.keys() & right.keys()}
         return {doc: apart for doc, apart in found.items() if apart <= NEAR_WORDS}
 
-    def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
-        return [[(i, by_doc[doc]) for i, (_, by_doc) in enumerate(self._found) if by_doc.get(doc)] for doc in docs]
+    def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
+        return [
+            [
+                (i, sorted({bisect(starts, position) - 1 for position in positions}))
+                for i, (_, by_doc) in enumerate(self._found)
+                if (positions := by_doc.get(doc))
+            ]
+            for doc in docs
+        ]
 
 
 class DictColumns:

@@ -7,7 +7,6 @@ index. What is inside an Answer is still documents and scores: snippets and pape
 from __future__ import annotations
 
 import sys
-from bisect import bisect
 from collections import Counter
 from heapq import nsmallest
 from itertools import groupby, pairwise
@@ -267,21 +266,20 @@ class IndexSearcher:
         for matcher in answer.matchers:
             matcher.look_at(answer.columns, wanted)
             shown: dict[int, list[str]] = {}
-            for (zones, terms), held in zip(rows, matcher.places.by_form(docs), strict=True):
-                for i, positions in held:
-                    names = {_ZONE_NAMES[bisect(_ZONE_STARTS, position) - 1] for position in positions}
+            for (zones, terms), held in zip(rows, matcher.places.by_form(docs, _ZONE_STARTS), strict=True):
+                for i, numbers in held:
+                    names = [_ZONE_NAMES[number] for number in numbers]
                     if matcher.zone:
-                        names &= {matcher.zone}
+                        names = [name for name in names if name == matcher.zone]
                     if not names:
                         continue
                     if i not in shown:
                         shown[i] = shown_terms(matcher.forms[i])
                     terms += shown[i]
-                    for name in _ZONE_NAMES:
-                        if name in names:
-                            words = zones.setdefault(name, [])
-                            if matcher.text and matcher.text not in words:
-                                words.append(matcher.text)
+                    for name in names:
+                        words = zones.setdefault(name, [])
+                        if matcher.text and matcher.text not in words:
+                            words.append(matcher.text)
         return [(zones, list(dict.fromkeys(terms))) for zones, terms in rows]
 
 
@@ -741,7 +739,7 @@ class _Search:
         if not matcher.groups:
             return ""
         best, hits = max(matcher.groups, key=lambda row: self.columns.at(row[1].scores, doc) or 0.0)
-        held = self.columns.places(best.forms, self.columns.some([doc])).by_form([doc])[0]
+        held = self.columns.places(best.forms, self.columns.some([doc])).by_form([doc], _ZONE_STARTS)[0]
         terms = dict.fromkeys(term for i, _ in held for term in shown_terms(best.forms[i]))
         shown = ", ".join(term.lstrip(STEM_MARK) for term in terms)
         spelling = f", for {best.corrected}" if best.corrected else ""

@@ -226,15 +226,18 @@ class ArrayPlaces:
         first = np.flatnonzero(_new(found))
         return Column(found[first], distances[first].astype(np.float64))
 
-    def by_form(self, docs: Sequence[int]) -> list[list[tuple[int, Sequence[int]]]]:
+    def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
         found: dict[int, dict[int, list[int]]] = {doc: {} for doc in docs}
         if found and len(self._docs):
-            wanted = np.array(sorted(found))
-            at = np.flatnonzero(_held(self._docs, wanted))
-            rows = self._docs[at].tolist(), self._forms[at].tolist(), self._starts[at].tolist()
-            for doc, form, start in zip(*rows, strict=True):
-                found[doc].setdefault(form, []).append(start)
-        return [sorted(found[doc].items()) for doc in docs]
+            wanted = sorted(found)
+            at = _held(self._docs, np.array(wanted)).nonzero()[0]
+            zones = np.array(starts).searchsorted(self._starts[at], "right") - 1
+            keys = (self._docs[at] * len(self._widths) + self._forms[at]) * len(starts) + zones
+            for key in _ascending(keys).tolist():
+                rest, zone = divmod(key, len(starts))
+                doc, form = divmod(rest, len(self._widths))
+                found[doc].setdefault(form, []).append(zone)
+        return [list(found[doc].items()) for doc in docs]
 
 
 class _Memory:
