@@ -190,12 +190,13 @@ def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=REMEMBERED_TERMS)
-def _sought(terms: tuple[str, ...]) -> tuple[tuple[str, ...], _Wanted]:
-    """What a line worth a closer look has in it, which is the terms, stems without the letter that they may have
-    changed; and what is to be marked in it. Plain strings: compiling a pattern would take longer than all the
-    looking."""
-    parts = tuple(dict.fromkeys([t.removeprefix(STEM_MARK).rstrip("iy") or t for t in terms]))
-    return parts, _Wanted(terms)
+def _rough_parts(terms: tuple[str, ...]) -> tuple[str, ...]:
+    """What a line worth a closer look has in it: the terms, stems without the letter that they may have changed. Plain
+    strings: compiling a pattern would take longer than all the looking."""
+    return tuple(dict.fromkeys([t.removeprefix(STEM_MARK).rstrip("iy") or t for t in terms]))
+
+
+_wanted = lru_cache(maxsize=REMEMBERED_TERMS)(_Wanted)
 
 
 class Notes:
@@ -236,8 +237,8 @@ class Notes:
     def excerpt(self, terms: Sequence[str]) -> Excerpt:
         """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut
         to a window around them; without any, the first line of its notes."""
-        parts, wanted = _sought(tuple(terms))
-        if parts:
+        sought = tuple(terms)
+        if parts := _rough_parts(sought):
             looked_at: list[tuple[int, str, str, int]] = []
             # Most text is written as it is compared: only where nothing is found is it worth normalizing every line.
             for as_compared in (False, True):
@@ -251,7 +252,7 @@ class Notes:
                     if best is not None and best[0] >= expected:
                         break
                     line = _cropped(line, parts)
-                    marks = wanted.marked(line)
+                    marks = _wanted(sought).marked(line)
                     kinds = len({fold(line[start:end]) for start, end in marks})
                     if marks and (best is None or kinds > best[0]):
                         best, marks_of_best = (kinds, line, path, number), marks

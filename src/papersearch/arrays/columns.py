@@ -36,6 +36,7 @@ TOGETHER = 3
 PARTS_AT_ONCE = 64
 """Parts of a phrase that are looked for at once."""
 KEY_BITS = 63
+DISTANCE_BITS = (NEAR_WORDS + 1).bit_length()
 
 
 class Mask:
@@ -52,7 +53,7 @@ class Mask:
     def numbers(self) -> Array:
         """The documents, ascending."""
         if self._numbers is None:
-            self._numbers = np.flatnonzero(self.bits)
+            self._numbers = self.bits.nonzero()[0]
         return self._numbers
 
     def __and__(self, other: Mask) -> Mask:
@@ -221,9 +222,9 @@ class ArrayPlaces:
             docs.append(of[near])
             apart.append(distance[near])
         found, distances = np.concatenate(docs), np.concatenate(apart)
-        order = np.lexsort((distances, found))
+        order = ((found << DISTANCE_BITS) + distances).argsort()
         found, distances = found[order], distances[order]
-        first = np.flatnonzero(_new(found))
+        first = _new(found).nonzero()[0]
         return Column(found[first], distances[first].astype(np.float64))
 
     def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
@@ -510,13 +511,12 @@ class ArrayColumns:
         """As summed(), of the weights of several terms."""
         bits = np.zeros(self._size, bool)
         bits[several.docs] = True
-        docs = np.flatnonzero(bits)
+        docs = bits.nonzero()[0]
         sums = np.bincount(several.docs, several.weights(), self._size)  # one after the other
         return Column(docs, sums[docs])
 
     def constant(self, docs: Mask, value: float) -> Column:
-        numbers = np.flatnonzero(docs.bits)
-        return Column(numbers, np.full(len(numbers), value))
+        return Column(docs.numbers, np.full(len(docs.numbers), value))
 
     def docs(self, column: Column) -> Mask:
         bits = np.zeros(self._size, bool)
@@ -560,10 +560,13 @@ class ArrayColumns:
             return columns[0] if columns else _NOTHING
         numbers = self._numbers()
         bits = np.zeros(self._size, bool)
-        for column in columns:
+        first, *others = columns
+        bits[first.docs] = True
+        numbers[first.docs] = first.values
+        for column in others:
             bits[column.docs] = True
             numbers[column.docs] = merge(numbers[column.docs], column.values)
-        docs = np.flatnonzero(bits)
+        docs = bits.nonzero()[0]
         values = numbers[docs]
         numbers[docs] = 0.0
         return Column(docs, values)
@@ -612,7 +615,7 @@ class ArrayColumns:
         widths = np.array([width(form) for form in forms], np.int64)
         several = self._several(forms)
         if several is not None:
-            held, positions, numbers = several.places(np.flatnonzero(docs.bits[several.docs]))
+            held, positions, numbers = several.places(docs.bits[several.docs].nonzero()[0])
             return ArrayPlaces(held, positions, numbers, widths)
         found = []
         for number, form in enumerate(forms):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
-from papersearch.analysis.normalize import fold
+from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import units
 from papersearch.record import Record
@@ -64,10 +64,18 @@ def _meant(
     by_stem: list[tuple[int, tuple[Name, ...], list[Name]]] = []
     by_spelling: list[tuple[int, tuple[Name, ...], list[Name]]] = []
     for at, group in enumerate(groups):
-        own = [name for name in group if key_of(name.text) == key]
+        own = [name for name in group if _may_be(name.text, key) and key_of(name.text) == key]
         exact = [name for name in own if spelling_of(name.text) == spelling]
         (by_spelling if exact else by_stem).append((at, group, exact or own))
     return by_spelling or by_stem
+
+
+def _may_be(name: str, key: str) -> bool:
+    """Whether a name may have a key; most can be told from others by their first letter, which stems keep."""
+    first = name[:1]
+    if first.isascii():
+        return not first.isalpha() or first.lower() == key[:1]
+    return not (key.isascii() and is_cjk(first))
 
 
 def relations_of(groups: Iterable[tuple[Name, ...]], rows: Iterable[tuple[Name, ...]]) -> dict[int, list[int]]:
