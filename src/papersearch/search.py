@@ -300,6 +300,7 @@ class _Known:
         self._pairs: dict[str, bool] = {}
         self._forms: dict[str, Form | None] = {}
         self._initials: list[str] | None = None
+        self._values: dict[str, dict[int, list[str]]] = {}
         self._ranks: dict[int, int] | None = None
 
     def frequency(self, term: str) -> int:
@@ -339,6 +340,13 @@ class _Known:
         if self._initials is None:
             self._initials = list(self.text.terms(INITIALS_MARK))
         return tuple(term for term in self._initials if word in term)
+
+    def values(self, name: str) -> dict[int, list[str]]:
+        """Document → its values in an exact field."""
+        known = self._values.get(name)
+        if known is None:
+            known = self._values[name] = filters.values(self.snapshot, name)
+        return known
 
     def rank(self, rows: int) -> Callable[[int], object]:
         """What orders documents by reading order. Looked up for all of them at once where many rows are ordered."""
@@ -512,11 +520,11 @@ class _Search:
 
     def _list_key(self, sort: str) -> Callable[[tuple[int, float]], tuple[object, ...]]:
         if sort in ("year", "-year"):
-            years = filters.values(self.snapshot, "year")
+            years = self.index.values("year")
             sign = -1 if sort == "-year" else 1
             return lambda row: (row[0] not in years, sign * int(years.get(row[0], ["0"])[0]), _rounded(row))
         if sort == "venue":
-            venues = filters.values(self.snapshot, "venue")
+            venues = self.index.values("venue")
             return lambda row: (row[0] not in venues, venues.get(row[0], [""])[0])
         if sort == "title":
             return lambda row: (exact_value(str(self.snapshot.stored(row[0]).get("title", ""))),)

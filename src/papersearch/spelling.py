@@ -104,9 +104,12 @@ class Speller:
         alike = self._alike(word, limit, prefix)
         return [(d, term) for term in alike if (d := edit_distance(word, term, limit)) <= limit]
 
-    def words(self) -> Iterator[str]:
+    def words(self) -> list[str]:
         """All terms that begin with a letter or a digit, each once."""
-        return (term for term in self.text.terms() if term[0].isalnum())
+        found: set[bytes] = set()
+        for terms in self.text.raw_terms():
+            found.update(terms)
+        return [text for term in found if (text := term.decode("utf-8", "surrogatepass"))[0].isalnum()]
 
     def plain_words(self) -> list[str]:
         """Those of ASCII letters alone that may be proposed for another word, each once."""

@@ -177,7 +177,8 @@ class Remembered:
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
-        return _kept(self._known, key, lambda: key in self._lookup)
+        known = self._known.get(key)
+        return _kept(self._known, key, lambda: key in self._lookup) if known is None else known
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]:
         """As Numbered.senses()."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Numbered, key_of, parse_groups, relations_of
@@ -26,6 +27,8 @@ FILE_NAME = "glossary.bin"
 SEPARATOR = "\0"
 LAYOUT = 2
 """Raised when the sections change: a file of another layout is compiled anew."""
+MANY_LOOKUPS = 256
+"""Look-ups from which on all keys are kept at hand: a process that searches once makes fewer."""
 BEGUN = ".tmp"
 """Ends the name of a file that is not yet whole."""
 
@@ -133,12 +136,25 @@ class CompiledGlossary(Numbered):
         keys_fit = len(self._key_at) == len(self._id_at) and len(self._key_at)
         if not keys_fit or len(self._group_at) != len(self._near_at) or not len(self._group_at):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
+        self._lookups = 0
+        self._known: dict[str, int] = {}
+
+    def _find(self, key: str) -> int:
+        """Number of a key, -1 if it is not there."""
+        if not self._known:
+            self._lookups += 1
+            if self._lookups < MANY_LOOKUPS:
+                return find_string(self._keys, self._key_at, key)
+            keys, ends = bytes(self._keys), self._key_at.tolist()
+            texts = [keys[start:end].decode("utf-8", "replace") for start, end in pairwise(ends)]
+            self._known = {text: number for number, text in enumerate(texts)}
+        return self._known.get(key, -1)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and find_string(self._keys, self._key_at, key) >= 0
+        return isinstance(key, str) and self._find(key) >= 0
 
     def numbers(self, key: str) -> Sequence[int]:
-        number = find_string(self._keys, self._key_at, key)
+        number = self._find(key)
         return self._ids[self._id_at[number] : self._id_at[number + 1]] if number >= 0 else ()
 
     def group(self, number: int) -> tuple[Name, ...]:
