@@ -673,14 +673,14 @@ class _Search:
                     *(
                         columns.scaled(scores, self._share(span, i, matchers))
                         for span, scores in zip(spans, together, strict=True)
-                        if span.start <= i < span.stop
+                        if span.start <= i < span.stop and len(scores)
                     ),
                 ]
             )
             for i, matcher in enumerate(matchers)
         ]
         held = [columns.docs(column) for column in values]
-        bonus = columns.summed([columns.scaled(scores, SPAN_BONUS) for scores in together])
+        bonus = columns.summed([columns.scaled(scores, SPAN_BONUS) for scores in together if len(scores)])
         scores = columns.summed([columns.summed(values), bonus])
         whole = columns.docs(scores)
         for docs in [*held, *(columns.docs(s) for s, span in zip(together, spans, strict=True) if span.concept)]:
