@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import time
 from pathlib import Path
 
@@ -14,10 +16,13 @@ from corpora import write_notes
 from papersearch.errors import CorpusError
 from papersearch.files import (
     FileState,
+    Known,
     Notice,
     changed_files,
+    cut,
     decode,
     digest_of,
+    digest_of_pieces,
     find_notes,
     read_bytes,
     root_names,
@@ -138,13 +143,12 @@ def test_any_text_in_utf_8_comes_back(text: str) -> None:
 # ---- did it change
 
 
-def look(*roots: Path) -> tuple[list[FileState], int]:
+def look(*roots: Path) -> tuple[Known, int]:
     """The states of now, as a build remembers them, looked at long after the files were written."""
-    states = [
-        FileState(s.path, s.size, s.mtime_ns, s.ctime_ns, digest_of(read_bytes(_place(roots, s.path))))
-        for s in scan(roots)[0]
-    ]
-    return states, time.time_ns() + 10_000_000_000
+    states = [FileState(*stat, digest_of(read_bytes(_place(roots, stat[0])))) for stat in scan(roots)[0]]
+    known = Known.of(states)
+    assert known.states() == states
+    return known, time.time_ns() + 10_000_000_000
 
 
 def _place(roots: tuple[Path, ...], path: str) -> Path:
@@ -182,12 +186,12 @@ def test_a_change_of_the_same_size_is_seen(tmp_path: Path) -> None:
 def test_a_change_within_the_clock_of_the_file_system_is_seen(tmp_path: Path) -> None:
     """The same size and the same times: what was looked at right after it was written is read again."""
     write_notes(tmp_path, {"a.md": "one"})
-    (state,), _ = look(tmp_path)
+    known, _ = look(tmp_path)
+    state = known.state(0)
     write_notes(tmp_path, {"a.md": "two"})
     os.utime(tmp_path / "a.md", ns=(state.mtime_ns, state.mtime_ns))
     now = scan([tmp_path])[0][0]
-    known = FileState(state.path, now.size, now.mtime_ns, now.ctime_ns, state.digest)
-    assert changed_files([tmp_path], [known], now.ctime_ns + 1) == ["a.md"]
+    assert changed_files([tmp_path], Known.of([FileState(*now, state.digest)]), now[3] + 1) == ["a.md"]
 
 
 def test_several_roots_and_single_files(tmp_path: Path) -> None:
@@ -195,11 +199,42 @@ def test_several_roots_and_single_files(tmp_path: Path) -> None:
     roots = (tmp_path / "one", tmp_path / "two", tmp_path / "three.md")
     known, at = look(*roots)
     assert changed_files(roots, known, at) == []
-    assert len(known) == 3
+    assert len(known.stats) == 3
     write_notes(tmp_path, {"two/a.md": "changed", "three.md": "changed"})
     assert len(changed_files(roots, known, at)) == 2
 
 
 def test_a_root_that_is_gone_raises(tmp_path: Path) -> None:
     with pytest.raises(CorpusError):
-        changed_files([tmp_path / "gone"], [], 0)
+        changed_files([tmp_path / "gone"], Known([], b""), 0)
+
+
+# ---- pieces
+
+
+@given(
+    st.lists(st.sampled_from(["# A", "#b", "words", "", "## 词", "a # b"]), max_size=60).map("\n".join),
+    st.integers(1, 40),
+)
+def test_pieces_are_all_of_a_file_and_begin_with_a_number_sign(text: str, least: int) -> None:
+    data = text.encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papersearch.files.PIECE_BYTES", least)
+        starts, digests = cut(data)
+        assert digest_of(data) == digest_of_pieces(digests)
+    assert starts[0] == 0 and len(starts) == len(digests)
+    pieces = [data[a:b] for a, b in itertools.pairwise([*starts, len(data)])]
+    assert b"".join(pieces) == data
+    assert all(piece.startswith(b"#") for piece in pieces[1:]) and all(len(piece) > least for piece in pieces[:-1])
+
+
+def test_after_an_edit_nearly_all_pieces_are_the_same() -> None:
+    draw = random.Random(3)
+    papers = [f"### Paper {n}\n- {'words ' * draw.randrange(20, 200)}\n\n" for n in range(2000)]
+    before = set(cut("".join(papers).encode())[1])
+    for _ in range(20):
+        at, kind = draw.randrange(len(papers)), draw.randrange(3)
+        now = [*papers]
+        now[at : at + 1] = [papers[at], "### New\n- words\n"] if kind == 0 else [papers[at] + "- more\n"] * (kind - 1)
+        after = cut("".join(now).encode())[1]
+        assert len(before) > 60 and len(set(after) - before) <= 6

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from array import array
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora import MIXED, index_of, write_notes
@@ -14,7 +15,7 @@ from papersearch import IndexDamagedError, open_index
 from papersearch.api import build_index
 from papersearch.files import FileState
 from papersearch.index.flatfile import FlatFile
-from papersearch.index.places import NOWHERE, Columns, Places, pack_id, unpack_id
+from papersearch.index.places import NOWHERE, Columns, Edit, Places, pack_id, unpack_id
 from papersearch.index.reader import open_snapshot
 from papersearch.index.toc import PLACES
 from papersearch.index.verify import verify
@@ -47,14 +48,14 @@ def test_ids_are_packed_without_loss(key: str, ordinal: int) -> None:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    size, crc32 = columns().write(str(tmp_path / "x"), [2, NOWHERE, 0, 1])
-    places = Places(FlatFile(str(tmp_path / "x"), size, crc32), 4)
+    size, crc32 = columns().write(str(tmp_path / "x"), array("I", [2, NOWHERE, 0, 1]), [("s", 1), ("t", 3)])
+    places = Places([FlatFile(str(tmp_path / "x"), size, crc32)], [("s", 1), ("t", 3)])
     assert [places.rank(doc) for doc in (0, 2, 3)] == [2, 0, 1]
     assert [places.place(doc) for doc in (2, 3, 0)] == [
         ("a.md", 3, 9), ("b \udcff.md", 1, 1), ("b \udcff.md", 4, 70_000)
     ]  # fmt: skip
-    assert (places.ids(), places.digests(), len(places)) == ([p.id for p in PAPERS], [0, 1, 2], 3)
-    assert (places.states(), places.file_count) == (STATES, 2)
+    assert (places.ids(), list(places.values("digests")), len(places)) == ([p.id for p in PAPERS], [0, 1, 2], 3)
+    assert (places.states().states(), places.file_count) == (STATES, 2)
     assert places.labels("category") == {"vision": "vision"}
     assert places.labels("org") == {"acme": "ACME", "lab": "Lab"}
     assert places.labels("year") == {}
@@ -74,23 +75,24 @@ def test_of_two_spellings_as_frequent_the_first_by_code_points_is_shown(tmp_path
     made = Columns(STATES)
     for paper in PAPERS[:2]:
         made.add(paper, 0, 0, 0)
-    made.write(str(tmp_path / "x"), [0, 1])
-    assert Places(FlatFile(str(tmp_path / "x")), 2).labels("category") == {"vision": "Vision"}
+    made.write(str(tmp_path / "x"), array("I", [0, 1]), [("s", 2)])
+    assert Places([FlatFile(str(tmp_path / "x"))], [("s", 2)]).labels("category") == {"vision": "Vision"}
 
 
 @pytest.mark.parametrize("name", ["ids", "digests", "keys", "files", "lines", "spans"])
 def test_columns_of_different_lengths_are_damage(tmp_path: Path, name: str) -> None:
     made = columns()
     getattr(made, name).pop()
-    made.write(str(tmp_path / "x"), [0, 1, 2])
+    made.write(str(tmp_path / "x"), array("I", [0, 1, 2]), [("s", 3)])
     with pytest.raises(IndexDamagedError, match="contradict"):
-        Places(FlatFile(str(tmp_path / "x")), 3)
+        Places([FlatFile(str(tmp_path / "x"))], [("s", 3)])
 
 
 def test_another_number_of_documents_is_damage(tmp_path: Path) -> None:
-    columns().write(str(tmp_path / "x"), [0, 1, 2])
-    with pytest.raises(IndexDamagedError, match="contradict"):
-        Places(FlatFile(str(tmp_path / "x")), 4)
+    columns().write(str(tmp_path / "x"), array("I", [0, 1, 2]), [("s", 3)])
+    for segments in ([("s", 4)], [("s", 3), ("t", 1)], [("t", 3)]):
+        with pytest.raises(IndexDamagedError, match="a row for each document"):
+            Places([FlatFile(str(tmp_path / "x"))], segments)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +107,14 @@ def test_another_number_of_documents_is_damage(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_told(tmp_path: Path, change: object, told: str) -> None:
     made = columns()
     change(made)  # type: ignore[operator]
-    made.write(str(tmp_path / "x"), [0, 1, 2])
-    places = Places(FlatFile(str(tmp_path / "x")), 3)
+    made.write(str(tmp_path / "x"), array("I", [0, 1, 2]), [("s", 3)])
+    places = Places([FlatFile(str(tmp_path / "x"))], [("s", 3)])
     assert any(told in problem for problem in places.problems([0, 1, 2]))
 
 
 def test_documents_without_a_place_are_told(tmp_path: Path) -> None:
-    columns().write(str(tmp_path / "x"), array("I", [0, 1, 1]))
-    places = Places(FlatFile(str(tmp_path / "x")), 3)
+    columns().write(str(tmp_path / "x"), array("I", [0, 1, 1]), [("s", 3)])
+    places = Places([FlatFile(str(tmp_path / "x"))], [("s", 3)])
     assert any("have a place" in problem for problem in places.problems([0, 1, 2]))
 
 
@@ -140,10 +142,120 @@ def test_a_damaged_file_of_places_is_noticed_and_built_anew(tmp_path: Path, at: 
     assert verify(tmp_path) == []
 
 
-def test_one_file_of_places_a_generation_is_kept(tmp_path: Path) -> None:
+def test_of_each_generation_two_files_are_kept(tmp_path: Path) -> None:
+    """That of all papers, which several have in common, and that of what was edited since."""
     for n in range(4):
         corpus = write_notes(tmp_path / "c", {"d.md": f"### One[CVPR'22]\n- words {n}\n"})
         build_index(corpus, tmp_path / "i")
-    assert len(list((tmp_path / "i").glob(f"*.{PLACES}"))) == 2
+    assert len(list((tmp_path / "i").glob(f"*.{PLACES}"))) == 3
     with open_snapshot(tmp_path / "i") as snapshot:
         assert snapshot.places is not None and len(snapshot.places) == 1
+
+
+# ---- what was edited, beside all papers
+
+
+def paper(number: int, line: int) -> Paper:
+    return Paper(make_id(str(number)), f"T{number}", "a.md", line, line + number % 3, category=f"c{number % 2}")
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["keep", "change", "same", "remove", "insert", "move"]), st.integers(0, 30), st.integers(0, 5)),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 12), st.lists(steps, min_size=1, max_size=5), st.sampled_from([0, 4, 1000]))
+def test_edits_upon_edits_are_what_is_written_whole(
+    count: int, rounds: list[list[tuple[str, int, int]]], few: int
+) -> None:
+    """Documents and papers as an index has them: segment `s`, and one more for each edit."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papersearch.index.places.FEW", few)
+        made = Columns([FileState("a.md", 1, 2, 3, "ab" * 16), FileState("b.md", 1, 2, 3, "")])
+        wanted = [(paper(n, 5 * n + 1), n, n + 100) for n in range(count)]
+        for one, digest, key in wanted:
+            made.add(one, 0, digest, key)
+        segments = [("s", count)]
+        document = {one.id: n for n, (one, _, _) in enumerate(wanted)}
+        size, crc32 = made.write(f"{folder}/0", array("I", range(count)), segments)
+        files = [FlatFile(f"{folder}/0", size, crc32)]
+        fresh = 1000
+        for number, changes in enumerate(rounds, 1):
+            places = Places(files, segments)
+            edit = Edit(places)
+            edit.states[1] = FileState("b.md", number, 2, 3, "cd" * 16)
+            at = {one.id: rank for rank, (one, _, _) in enumerate(wanted)}
+            now, added = [*wanted], []
+            for kind, position, by in changes:
+                rank = position % len(now) if now else 0
+                if kind == "insert" or not now:
+                    now.insert(rank, (paper(fresh := fresh + 1, 1), fresh, fresh))
+                    continue
+                one, digest, key = now[rank]
+                down = one.replace(line=one.line + by, end_line=one.end_line + by)
+                match kind:
+                    case "keep":
+                        now[rank] = down, digest, key
+                    case "change":
+                        now[rank] = down, digest + 1000, key + 1
+                    case "same":
+                        now[rank] = down, digest, key + 1
+                    case "remove" if len(now) > 1:
+                        del now[rank]
+                    case "move":
+                        now.insert(by % len(now), now.pop(rank))
+            edit.replace(range(len(wanted)))
+            before = {one.id: (one, digest, key) for one, digest, key in wanted}
+            for one, digest, key in now:
+                old = before.get(one.id)
+                if old is not None and (old[1], old[2]) == (digest, key):
+                    rank = at[one.id]
+                    edit.keep(range(rank, rank + 1), one.line - old[0].line)
+                    continue
+                same = old is not None and old[1] == digest
+                edit.add(one, 0, digest, key, at[one.id] if same else None)
+                if not same:
+                    added.append(one.id)
+            edit.finish()
+            segments = [*segments, (f"e{number}", len(added))]
+            document |= {paper_id: sum(n for _, n in segments[:-1]) + n for n, paper_id in enumerate(added)}
+            path, rows = f"{folder}/{number}", array("I", [edit.rows_of[pack_id(i)] for i in added])
+            is_part, (size, crc32) = edit.write(path, segments, lambda _, rows=rows: rows)
+            files = [*(files[:1] if is_part else ()), FlatFile(path, size, crc32)]
+            wanted = now
+            found = Places(files, segments)
+            assert found.ids() == [one.id for one, _, _ in wanted] and len(found) == len(wanted)
+            assert list(found.values("digests")) == [digest for _, digest, _ in wanted]
+            assert list(found.values("lines", range(len(wanted) // 2, len(wanted)))) == [
+                one.line for one, _, _ in wanted[len(wanted) // 2 :]
+            ]
+            docs = [document[one.id] for one, _, _ in wanted]
+            assert list(map(found.rank, docs)) == list(range(len(wanted)))
+            assert [found.place(doc) for doc in docs] == [("a.md", one.line, one.end_line) for one, _, _ in wanted]
+            assert found.of_file(0) == range(len(wanted)) and not found.of_file(1)
+            assert found.states().state(1) == edit.states[1]
+            assert list(found.problems(docs)) == []
+            found.check()
+
+
+def test_an_edit_writes_no_more_where_there_are_more_papers(tmp_path: Path) -> None:
+    sizes = []
+    for count in (3000, 30_000):
+        made = Columns([FileState("a.md", 1, 2, 3, "")])
+        for n in range(count):
+            made.add(paper(n, n + 1), 0, n, n)
+        made.labels = {}
+        made.write(str(tmp_path / f"{count}"), array("I", range(count)), [("s", count)])
+        edit = Edit(Places([FlatFile(str(tmp_path / f"{count}"))], [("s", count)]))
+        edit.replace(range(2000, 2001))
+        edit.add(paper(2000, 2001), 0, 7, 7, None)
+        edit.replace(range(2001, count))
+        edit.keep(range(2001, count), 3)
+        edit.finish()
+        row = array("I", [count])
+        is_part, (size, _) = edit.write(str(tmp_path / f"{count}e"), [("s", count), ("t", 1)], lambda _, row=row: row)
+        assert is_part
+        sizes.append(size)
+    assert sizes[1] < sizes[0] + 100

@@ -20,9 +20,21 @@ from papersearch.analysis.normalize import fold, normalize
 from papersearch.analysis.tokens import MAX_TERM
 from papersearch.analysis.words import jieba_words
 from papersearch.api import build_index
-from papersearch.digest import Corpus, _outline, _outline_of_list, _Part, _parts, parse_note
+from papersearch.digest import (
+    Corpus,
+    Resolver,
+    Row,
+    _outline,
+    _outline_of_list,
+    _Part,
+    _parts,
+    lines_of_pieces,
+    parse_note,
+    read_edited,
+    read_together,
+)
 from papersearch.fields import GRAMS, TEXT
-from papersearch.files import decode, read_bytes
+from papersearch.files import cut, decode, digest_of, read_bytes
 from papersearch.index.documents import to_document
 from papersearch.paper import Paper
 
@@ -137,6 +149,139 @@ def test_a_plain_list_is_read_without_the_parser_as_with_it(under_a_heading: boo
 @pytest.mark.parametrize("text", ["# A", "# A\n", "# A\n- 1. b\n  - c\n\n  d\n- # e\n", "- a\n- b", "\n\n- *a\n"])
 def test_such_lists_are_plain(text: str) -> None:
     assert _outline_of_list(text) == _outline(text)
+
+
+# ---- an edited file that is read in part is what the whole is
+
+edited_items = st.one_of(
+    st.builds(lambda n, group, body: f"### Paper {n}{group}\n{body}", st.integers(0, 99), groups, st.lists(blocks, max_size=2).map("\n".join)),
+    st.builds(lambda n, body: f"### Paper {n}[CVPR'22]\n- {' '.join(body)}", st.integers(0, 99), st.lists(st.sampled_from(WORDS[:8]), max_size=9)),
+    st.builds(lambda level, name: f"{'#' * level} {name}", st.integers(1, 4), st.sampled_from(["Vision", "系统", "Vision #", "#"])),
+    blocks,
+)  # fmt: skip
+plain_items = st.one_of(
+    st.builds(lambda n, body: f"### Paper {n}[ICML'20]\n- {' '.join(body)}\n", st.integers(0, 99), st.lists(st.sampled_from(WORDS[:8]), max_size=9)),
+    st.sampled_from(["## Vision\n", "## 系统\n\nwords\n", "# Top", "#### Part\n- of it", "- more\n"]),
+)  # fmt: skip
+edits = st.lists(
+    st.tuples(st.sampled_from(["insert", "put", "remove", "append", "move", "cut"]), st.integers(0, 99), edited_items | plain_items),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+def edit_items(items: list[str], steps: list[tuple[str, int, str]]) -> list[str]:
+    items = [*items]
+    for kind, number, item in steps:
+        at = number % (len(items) or 1)
+        match kind:
+            case "insert":
+                items.insert(at, item)
+            case "put":
+                items[at : at + 1] = [item]
+            case "remove":
+                items[at : at + 1] = []
+            case "append" if items:
+                items[at] += f" {item.partition(chr(10))[0]}"
+            case "move" if items:
+                items.insert(number // 2 % len(items), items.pop(at))
+            case "cut" if items:
+                items[at] = items[at][: number // 2]
+    return items
+
+
+RESOLVER = Resolver(["n0.md", "n1.md"])
+
+
+def read_alone(data: bytes) -> tuple[list[Row], bytes]:
+    """Papers of a note that stands alone, and its outline."""
+    text, remark = decode(data)
+    starts, digests = cut(data)
+    lines = [] if remark else lines_of_pieces(data, starts)
+    found = read_together([parse_note("n0.md", text)], RESOLVER, cuts={"n0.md": (lines, digests)} if lines else {})
+    return found.rows["n0.md"], found.outlines.get("n0.md", b"")
+
+
+def same_in_part(before: bytes, after: bytes) -> bool:
+    """Whether it was enough to read what is not the same; then it has to be what reading all of it finds."""
+    old, outline = read_alone(before)
+    if not outline:
+        return False
+    found = read_edited(
+        "n0.md",
+        after,
+        outline,
+        lambda first, end: frozenset(row.key for row in old[first:end]),
+        lambda url: RESOLVER.resolve("n0.md", url)[0] not in (None, "n0.md"),
+    )
+    if found is None:
+        return False
+    known = {row.key: row for row in old[found.first : found.end]}
+    between = [row if row.paper else known[row.key].down(row.line - known[row.key].line) for row in found.rows]
+    got = [*old[: found.first], *between, *(row.down(found.shift) for row in old[found.end :])]
+    new, outline = read_alone(after)
+    assert [(row.key, row.line, row.paper) for row in got] == [(row.key, row.line, row.paper) for row in new]
+    assert (found.outline, found.digest) == (outline, digest_of(after))
+    return True
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from(["", "", "\ufeff", "---\ntitle: front matter\n# a comment\n---\n", "words\n"]),
+    st.lists(plain_items, min_size=2, max_size=40) | st.lists(edited_items, min_size=2, max_size=30),
+    edits,
+    st.sampled_from(["\n", "\n", "\n", "\n\n", "\r\n", "\r"]),
+)
+def test_an_edited_note_read_in_part_is_the_one_read_whole(
+    front: str, items: list[str], steps: list[tuple[str, int, str]], end: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papersearch.files.PIECE_BYTES", 60)
+        patch.setattr("papersearch.files.CUT_ONE_OF", 2)
+        texts = [front + "\n".join(some) for some in (items, edit_items(items, steps))]
+        same_in_part(*(text.replace("\n", end).encode("utf-8", "replace") for text in texts))
+
+
+PAPERS = [f"### Paper {n}[ICML'20]\n- {n} zebras{' and yaks' * (n * n % 7)}\n\n" for n in range(40)]
+TEXT_OF_PAPERS = f"# D\n\n## Vision\n\n{''.join(PAPERS[:20])}## Systems\n\n{''.join(PAPERS[20:])}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "in_part"),
+    [
+        ("9 zebras", "9 yaks", True),
+        ("- 0 zebras", "- 0 zebras\n- and more\n\n\n", True),
+        (PAPERS[39], "", True),
+        (PAPERS[39], PAPERS[39].rstrip(), True),
+        (PAPERS[39], PAPERS[39] + "### Last[KDD'19]\n- new\n", True),
+        (PAPERS[0], "### First[KDD'19]\n" + PAPERS[0], True),
+        ("# D\n\n", "", False),
+        ("# D\n\n", "# E\n\n", False),
+        (PAPERS[7], "", True),
+        (PAPERS[7] + PAPERS[8], PAPERS[8] + PAPERS[7], True),
+        (PAPERS[7], PAPERS[31], True),
+        (PAPERS[7], PAPERS[7].replace("[ICML'20]", ""), True),
+        (PAPERS[7], PAPERS[7] + "#### Part of it\n- deep\n", True),
+        (PAPERS[7], PAPERS[7] + "#### Part of it[KDD'19]\n- deep\n", False),
+        ("## Systems", "## Networks", False),
+        (PAPERS[7], PAPERS[7] + "```\n### Fenced[CVPR'22]\n```\n", None),
+        (PAPERS[7], PAPERS[7] + "```\n### Open[CVPR'22]\n", False),
+        (PAPERS[7], PAPERS[7] + "<!--\n", False),
+        (PAPERS[7], PAPERS[7] + "[r]: n1.md\n", False),
+        (PAPERS[7], PAPERS[7] + "- see [more](n1.md)\n", False),
+        (PAPERS[7], PAPERS[7] + "- see [more](https://example.org/n1.md?a&b)\n", True),
+        (PAPERS[7], PAPERS[7] + "a\rb\n", False),
+        (PAPERS[7], PAPERS[7] + "\ud800\n", False),
+    ],
+)  # fmt: skip
+def test_what_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch, old: str, new: str, in_part: bool | None) -> None:
+    monkeypatch.setattr("papersearch.files.PIECE_BYTES", 60)
+    monkeypatch.setattr("papersearch.files.CUT_ONE_OF", 2)
+    for end in ("\n", "\r\n"):
+        texts = (TEXT_OF_PAPERS, TEXT_OF_PAPERS.replace(old, new))
+        before, after = (text.replace("\n", end).encode("utf-8", "surrogatepass") for text in texts)
+        assert same_in_part(before, after) == in_part or in_part is None
+        assert same_in_part(before, before)
+        same_in_part(after, before)
 
 
 # ---- nothing is lost
@@ -287,7 +432,11 @@ def assert_same(updated: Index, anew: Index, texts: list[str]) -> None:
 
 
 def run_steps(first: str, sequence: list[tuple[str, str, str]], texts: list[str]) -> None:
-    with folder() as place:
+    """With pieces of notes so small, and so few papers beside all others, that all ways of an edit are taken."""
+    with folder() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papersearch.files.PIECE_BYTES", 50)
+        patch.setattr("papersearch.files.CUT_ONE_OF", 1)
+        patch.setattr("papersearch.index.places.FEW", 3)
         files = {"n0.md": first}
         corpus = write_notes(place / "corpus", files)
         build_index(corpus, place / "updated")

@@ -58,13 +58,15 @@ def _roots(corpus: PathLike | Sequence[PathLike]) -> list[str]:
 class _Generation:
     """One snapshot with what is derived from it. Never changes once made."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, before: _Generation | None = None) -> None:
+        """`before`: the one that it takes the place of, if it was open."""
         self.snapshot = snapshot
         self.meta = snapshot.meta
         if snapshot.places is None:
             raise IndexDamagedError(f"{snapshot.folder} does not say where its papers stand; run papersearch index")
         self.places: Places = snapshot.places
-        self._glossary: Lookup | None = None
+        same_names = before is not None and before.meta.get("groups") == self.meta.get("groups")
+        self._glossary: Lookup | None = before._glossary if before is not None and same_names else None
         self._notes: dict[int, Notes] = {}
         self._kept: deque[int] = deque()
         """Documents of `_notes`, the oldest first."""
@@ -241,8 +243,9 @@ class Index:
         from papersearch.index.update import update
 
         with self._lock:
-            changes = update(self._roots, self._folder, lock_timeout_s=BUILD_LOCK_S)
-            self._now = _Generation(open_snapshot(self._folder))
+            current = self._now.snapshot
+            changes = update(self._roots, self._folder, lock_timeout_s=BUILD_LOCK_S, current=current)
+            self._now = _Generation(open_snapshot(self._folder, current), self._now)
             return changes
 
     def status(self) -> Status:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import mdTrim
 from markdown_it.token import Token
 
-from papersearch.files import SUFFIXES, TERMS_NAME, FileState, Notice, decode, read_bytes, root_names, scan
+from papersearch.files import (
+    SUFFIXES,
+    TERMS_NAME,
+    Notice,
+    cut,
+    decode,
+    digest_of_pieces,
+    read_bytes,
+    root_names,
+    scan,
+)
 from papersearch.heading import Heading, parse_heading, plain
 from papersearch.paper import Paper, Section, identity, make_id
 from papersearch.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from papersearch.files import Stat
 
 MAX_NESTING = 100
 """Deeper block structure is read as text; markdown-it drops what lies deeper than its limit, we do not (source
@@ -61,6 +77,8 @@ class Corpus:
     """What tells the source of each paper, 0 where it depends on other notes."""
     links: list[tuple[str, str]] = field(default_factory=list)
     """(note, another note that it links to)."""
+    outlines: dict[str, bytes] = field(default_factory=dict)
+    """Path → what read_edited() wants to know of a note."""
 
 
 # ---- from text to structure
@@ -120,6 +138,10 @@ class _Head:
     is_paper: bool = False
 
 
+Above = Sequence[tuple[int, str]]
+"""Level and source of the headings that something stands under, outermost first."""
+
+
 class _Part:
     """Lines [start, stop) of a note, with what they are made of. Parsed when that is asked for."""
 
@@ -147,12 +169,14 @@ class _Part:
 
 
 class Note:
-    """One Markdown file, read and taken apart."""
+    """One Markdown file, read and taken apart, or a stretch of it: then its first `given` headings are those that the
+    stretch stands under."""
 
-    def __init__(self, path: str, lines: list[str], heads: list[_Head], parts: Sequence[_Part]) -> None:
+    def __init__(self, path: str, lines: list[str], heads: list[_Head], parts: Sequence[_Part], given: int = 0) -> None:
         self.path = path
         self.lines = lines
         self.heads = heads
+        self.given = given
         self._parts = parts
         self._starts = [part.start for part in parts]
 
@@ -196,6 +220,16 @@ class Note:
             for at in part.outline.bullets
             if first <= part.start + at < stop
         ]
+
+    @property
+    def defines(self) -> bool:
+        """Whether it defines references."""
+        return any(part.is_parsed and part.outline.defines for part in self._parts)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what comes after it may be swallowed."""
+        return self._parts[-1].is_parsed and self._parts[-1].outline.is_open
 
     def _parts_between(self, first: int, stop: int) -> Sequence[_Part]:
         return self._parts[max(bisect_right(self._starts, first) - 1, 0) : bisect_left(self._starts, stop)]
@@ -327,8 +361,9 @@ def _heads_of(part: _Part, lines: Sequence[str]) -> Iterable[tuple[int, int, int
     return _first_head(lines[part.start]) if part.start < part.stop else ()
 
 
-def parse_note(path: str, text: str) -> Note:
-    """Take one file apart. `path` is relative to the corpus; line numbers inside count from 0."""
+def parse_note(path: str, text: str, above: Above = ()) -> Note:
+    """Take one file apart, or a stretch of it that stands under some headings. `path` is relative to the corpus; line
+    numbers inside count from 0."""
     lines = _LINE_END.split(text) if "\r" in text else text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -336,8 +371,10 @@ def parse_note(path: str, text: str) -> Note:
     if _MAYBE_DEEP.search("\n".join(["", *lines]) if "\r" in text else f"\n{text}"):
         flat = _without_depth(flat)
     parts = _parts(flat)
-    heads: list[_Head] = []
-    stack: list[int] = []
+    heads = [_Head(level, 0, 0, source, parse_heading(source)) for level, source in above]
+    for number, head in enumerate(heads):
+        head.parents = tuple(range(number))
+    stack = list(range(len(heads)))
     for part in parts:
         for level, start, stop, source in _heads_of(part, flat):
             head = _Head(level, part.start + start, part.start + stop, source, parse_heading(source))
@@ -348,7 +385,7 @@ def parse_note(path: str, text: str) -> Note:
             heads.append(head)
     for index in stack:
         heads[index].end = len(lines)
-    return Note(path, lines, heads, parts)
+    return Note(path, lines, heads, parts, len(above))
 
 
 # ---- from structure to papers
@@ -477,23 +514,27 @@ def _has_words(lines: Iterable[str]) -> bool:
     return any(c.isalnum() for line in lines for c in line)
 
 
-def _sketches(note: Note) -> Iterator[_Sketch]:
+def _holding(note: Note) -> set[int]:
+    """Numbers of the headings that papers stand under."""
+    return {parent for head in note.heads if head.is_paper for parent in head.parents}
+
+
+def _sketches(note: Note, holding: Container[int]) -> Iterator[_Sketch]:
     """Papers of a digest in order; text outside of all of them becomes notes of its own, titled by the heading above
     it."""
     heads = note.heads
-    if _has_words(note.lines[: heads[0].start]):
-        yield _Sketch(note, None, 0, heads[0].start, (), "note")
-    holding = {parent for head in heads if head.is_paper for parent in head.parents}
+    if _has_words(note.lines[: heads[note.given].start]):
+        yield _Sketch(note, None, 0, heads[note.given].start, (), "note")
     skip_until = 0
     for i, head in enumerate(heads):
-        if head.start < skip_until:
+        if head.start < skip_until or i < note.given:
             continue
         above = [heads[j] for j in head.parents]
         if head.is_paper:
             yield _Sketch(note, head, head.stop, head.end, above, "paper")
             skip_until = head.end
         elif i in holding:
-            following = heads[i + 1].start
+            following = heads[i + 1].start if i + 1 < len(heads) else head.end
             if _has_words(note.lines[head.stop : following]):
                 yield _Sketch(note, head, head.stop, following, above, "note")
         else:
@@ -518,10 +559,15 @@ class Resolver:
 
     def __init__(self, paths: Iterable[str], *, whole_folder: bool = True) -> None:
         self.paths = set(paths)
-        self.by_name: dict[str, list[str]] = defaultdict(list)
-        if whole_folder:
-            for path in self.paths:
-                self.by_name[PurePosixPath(path).name.casefold()].append(path)
+        self._whole_folder = whole_folder
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """Paths by the names of their files, without regard to case."""
+        by_name: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths if self._whole_folder else ():
+            by_name[PurePosixPath(path).name.casefold()].append(path)
+        return by_name
 
     def resolve(self, source: str, url: str) -> tuple[str | None, str | None]:
         """(path of the note it leads to, what is wrong with it). (None, None): no link to a note."""
@@ -563,6 +609,14 @@ class Row:
     def __init__(self, key: int, line: int, paper: Paper | None) -> None:
         self.key, self.line, self.paper = key, line, paper
 
+    def down(self, lines: int) -> Row:
+        """The same so many lines further down its note."""
+        paper = self.paper
+        if paper is not None and lines:
+            sections = tuple([section.replace(line=section.line + lines) for section in paper.sections])
+            paper = paper.replace(line=paper.line + lines, end_line=paper.end_line + lines, sections=sections)
+        return Row(self.key, self.line + lines, paper)
+
 
 class Kept(Record):
     """What an index knows of a note that cannot be read now."""
@@ -583,6 +637,8 @@ class Readings(Record):
     """Links that lead nowhere."""
     links: list[tuple[str, str]]
     """(note, another note that it links to), each once."""
+    outlines: dict[str, bytes]
+    """Path → what read_edited() wants to know of a note, of those of which it can make something."""
 
 
 def read_together(
@@ -590,13 +646,15 @@ def read_together(
     resolver: Resolver | None = None,
     known: Mapping[str, Container[int]] | None = None,
     kept: Mapping[str, Kept] | None = None,
+    cuts: Mapping[str, Cut] | None = None,
 ) -> Readings:
     """Papers of notes that link to no others than each other, companions attached.
 
     `resolver`: of the paths of all notes of the corpus, if these are not all. `known`: path → source keys of papers
     that need not be read again. `kept`: path → what is known of a note that is not among these, and no companion.
+    `cuts`: path → pieces of notes, for the outlines.
     """
-    kept = kept or {}
+    kept, cuts = kept or {}, cuts or {}
     resolver = resolver or Resolver(note.path for note in notes)
     by_path = {note.path: note for note in notes}
     notices: list[Notice] = []
@@ -637,6 +695,7 @@ def read_together(
         return notes
 
     reached: set[str] = set()
+    sketches: dict[str, list[_Sketch]] = {}
     rows = {
         path: [_row_as_it_was(row, attachable(_companions_of(row.paper))) for row in last.rows]
         for path, last in kept.items()
@@ -649,7 +708,8 @@ def read_together(
             continue
         here = rows[note.path] = []
         links = linked[note.path]
-        for sketch in _sketches(note):
+        sketches[note.path] = list(_sketches(note, _holding(note)))
+        for sketch in sketches[note.path]:
             inside = links[bisect_left(links, (sketch.first,)) : bisect_left(links, (sketch.stop,))]
             here.append(_row(sketch, attachable(target for _, target in inside), known))
     for path in sorted(companions):
@@ -657,7 +717,12 @@ def read_together(
         rows[path] = [_row(_whole_note(by_path[path]), (), known)] if lost else []
     pairs = dict.fromkeys((source, target) for source, links in linked.items() for _, target in links)
     before = [(source, target) for source, last in kept.items() for target in last.links if target in resolver.paths]
-    return Readings(rows, notices, [*pairs, *before])
+    outlines = {
+        path: outline
+        for path, pieces in cuts.items()
+        if path in sketches and not linked[path] and (outline := _outline_of(by_path[path], sketches[path], pieces))
+    }
+    return Readings(rows, notices, [*pairs, *before], outlines)
 
 
 def _row(sketch: _Sketch, attached: Sequence[Note], known: Mapping[str, Container[int]] | None) -> Row:
@@ -686,6 +751,196 @@ def _with_companions(paper: Paper, attached: Sequence[Note]) -> Paper:
     return paper.replace(sections=(*paper.sections, *more)) if more else paper
 
 
+# ---- an edited file, read as far as it was edited
+
+
+Cut = tuple[list[int], list[bytes]]
+"""Numbers of lines of the pieces of a note (papersearch.files.cut), and their digests."""
+
+
+class _Piece(NamedTuple):
+    """What is remembered of a piece of a note."""
+
+    digest: str
+    lines: int
+    rows: int
+    """How many papers begin in it."""
+    dated: bool
+    """Whether it has a heading with venue or year."""
+    level: int
+    """Of the heading that it begins with, 0 if something that begins before it may reach into it."""
+    above: list[list[Any]]
+    """Level and source of the headings that the first heading stands under. Empty with a level of 0."""
+
+
+def lines_of_pieces(data: bytes, starts: Sequence[int]) -> list[int]:
+    """How many lines each piece has; nothing if there is but one, or if lines end as they did on old Macs."""
+    if len(starts) < 2 or data.count(b"\r") != data.count(b"\r\n"):
+        return []
+    return _line_counts(data, starts)
+
+
+def _line_counts(data: bytes, starts: Sequence[int]) -> list[int]:
+    counts = [data.count(b"\n", a, b) for a, b in pairwise([*starts, len(data)])]
+    counts[-1] += not data.endswith(b"\n")
+    return counts
+
+
+def _outline_of(note: Note, sketches: Sequence[_Sketch], cut: Cut) -> bytes:
+    """What read_edited() wants to know of a note; nothing if it may not read less than the whole.
+
+    It may where all headings with venue or year are of one level. Then a heading is that of a paper if it is of that
+    level, and no other heading has a say in it: of these, those above have papers below them, and no venue or year,
+    and those below are parts of papers.
+    """
+    levels = {head.level for head in note.dated}
+    if len(levels) != 1 or note.defines:
+        return b""
+    (level,) = levels
+    return _outline_json(level, _pieces(note, level, sketches, cut))
+
+
+def _outline_json(level: int, pieces: Sequence[_Piece]) -> bytes:
+    return json.dumps([level, pieces], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _pieces(note: Note, level: int, sketches: Sequence[_Sketch], cut: Cut) -> list[_Piece]:
+    heads = note.heads[note.given :]
+    starts = [head.start for head in heads]
+    begins = [sketch.first for sketch in sketches]
+    pieces = []
+    line = 0
+    for lines, digest in zip(*cut, strict=True):
+        first, last = bisect_left(begins, line), bisect_left(begins, line + lines)
+        at, end = bisect_left(starts, line), bisect_left(starts, line + lines)
+        dated = any(head.heading.dated for head in heads[at:end])
+        is_free = (
+            at < end
+            and starts[at] == line
+            and heads[at].level <= level
+            and _ATX.match(note.lines[line])
+            and (first == 0 or sketches[first - 1].stop <= line)
+        )
+        above = [[note.heads[i].level, note.heads[i].source] for i in heads[at].parents] if is_free else []
+        pieces.append(_Piece(digest.hex(), lines, last - first, dated, heads[at].level if is_free else 0, above))
+        line += lines
+    return pieces
+
+
+class Edited(NamedTuple):
+    """What is new in a note."""
+
+    first: int
+    end: int
+    """Numbers of the papers, before the edit, that were in the part of the note that was read."""
+    rows: list[Row]
+    """Those that are there now."""
+    shift: int
+    """How many lines further down the papers after these are now."""
+    digest: str
+    outline: bytes
+
+
+def read_edited(
+    path: str,
+    data: bytes,
+    outline: bytes,
+    keys: Callable[[int, int], Container[int]],
+    is_note: Callable[[str], bool],
+) -> Edited | None:
+    """Read a note as far as it is not what it was. None where more has to be known: then all of it has to be read.
+
+    `outline`: what read_together() told of it before; it linked to no other notes, and none to it. `keys`: source keys
+    of papers, by the number of the first and that after the last one, that need not be read again. `is_note`: whether
+    a link leads to another note.
+    """
+    level, rows = json.loads(outline)
+    old = [_Piece(*row) for row in rows]
+    starts, digests = cut(data)
+    new = [digest.hex() for digest in digests]
+    most = min(len(old), len(new)) - 1
+    first = next((n for n in range(most) if old[n].digest != new[n]), most)
+    after = next((n for n in range(most - first) if old[-1 - n].digest != new[-1 - n]), most - first)
+    while first and not old[first].level:
+        first -= 1
+    while after and not old[-after].level:
+        after -= 1
+    stop, old_stop = len(new) - after, len(old) - after
+    part = data[starts[first] : starts[stop] if after else len(data)]
+    if part.count(b"\r") != part.count(b"\r\n") or data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return None
+    try:
+        text = part.decode("utf-8" if first else "utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    above = old[first].above if first else []
+    note = parse_note(path, text, [(level, source) for level, source in above])
+    following = old[old_stop] if after else None
+    holding = _fits(note, level, old[first].level if first else 0, following)
+    unchanged = [*old[:first], *old[old_stop:]]
+    if holding is None or not (note.dated or any(piece.dated for piece in unchanged)):
+        return None
+    if any(is_note(url) for _, url in note.links_to_notes()):
+        return None
+    before = sum(piece.lines for piece in old[:first])
+    first_row = sum(piece.rows for piece in old[:first])
+    end_row = first_row + sum(piece.rows for piece in old[first:old_stop])
+    known = {path: keys(first_row, end_row)}
+    sketches = list(_sketches(note, holding))
+    found = [_row(sketch, (), known).down(before) for sketch in sketches]
+    counts = _line_counts(part, [start - starts[first] for start in starts[first:stop]])
+    pieces = _pieces(note, level, sketches, (counts, digests[first:stop]))
+    shift = sum(counts) - sum(piece.lines for piece in old[first:old_stop])
+    whole = [*old[:first], *pieces, *old[old_stop:]]
+    outline = _outline_json(level, whole) if len(whole) > 1 else b""
+    return Edited(first_row, end_row, found, shift, digest_of_pieces(digests), outline)
+
+
+def _fits(note: Note, level: int, was: int, following: _Piece | None) -> set[int] | None:
+    """Mark the papers of a stretch of a note, and find the headings that papers stand under; None where the rest of the
+    note may not be what it was.
+
+    `level`: of papers; `was`: of the heading that the stretch began with before, 0 at the begin of the note;
+    `following`: the piece after it, None at the end of the note.
+    """
+    heads = note.heads
+    here = range(note.given, len(heads))
+    if not here or note.defines or any(heads[i].heading.dated and heads[i].level != level for i in here):
+        return None
+    for i in here:
+        heads[i].is_paper = heads[i].level == level
+    paper = next((i for i in here if heads[i].is_paper), None)
+    # All that is open where the stretch begins had a paper below it, be it in the stretch. So the stretch has to give
+    # it one, or to close it as it did before, with its very first heading.
+    if paper is None or (was and (heads[note.given].start or heads[note.given].level != was)):
+        return None
+    if was and min(heads[i].level for i in here if i <= paper) < was:
+        return None
+    holding = _holding(note)
+    if following is None:
+        return holding
+    if note.is_open or (not was and _may_be_front_matter(note.lines)):
+        return None
+    stack: list[int] = []
+    for i, head in enumerate(heads):
+        while stack and heads[stack[-1]].level >= head.level:
+            stack.pop()
+        stack.append(i)
+    still_open = [i for i in stack if heads[i].level < following.level]
+    if [[heads[i].level, heads[i].source] for i in still_open] != following.above:
+        return None
+    waiting = [i for i in still_open if i >= note.given and i not in holding]
+    if waiting and following.level != level:
+        return None
+    return holding.union(waiting)
+
+
+def _may_be_front_matter(lines: list[str]) -> bool:
+    """Whether there begins front matter that does not end within these lines."""
+    begins = bool(lines) and lines[0].rstrip() == "---" and len(lines) < _FRONT_MATTER_LIMIT
+    return begins and _without_front_matter(lines) is lines
+
+
 def base_id(paper: Paper) -> str:
     """The id of a paper that no earlier one has the heading of."""
     key = identity(paper.title, paper.venue, paper.year)
@@ -708,10 +963,10 @@ def read_corpus(
     roots: Sequence[str],
     *,
     check_links: bool = False,
-    scanned: tuple[Sequence[FileState], Sequence[Notice]] | None = None,
+    scanned: tuple[Sequence[Stat], Sequence[Notice]] | None = None,
     last_known: Callable[[str], Kept | None] = lambda path: None,
-) -> tuple[Corpus, dict[str, bytes]]:
-    """Read every note under the roots. Returns the corpus and the bytes of each file by its path.
+) -> tuple[Corpus, dict[str, str]]:
+    """Read every note under the roots. Returns the corpus and the digest of each file by its path.
 
     With several roots, paths begin with the root's own name. Raises CorpusError when a root does not exist. Of a file
     that cannot be read (in one piece, while others write it) it is what is known of it, if anything; the notices name
@@ -719,10 +974,11 @@ def read_corpus(
     """
     states, remarks = scanned or scan(roots)
     corpus = Corpus(notices=list(remarks))
-    contents: dict[str, bytes] = {}
+    digests: dict[str, str] = {}
     for root, prefix in zip(roots, root_names(roots), strict=True):
         is_folder = os.path.isdir(root)
-        paths = [s.path for s in states if s.path.startswith(prefix) and s.path != prefix + TERMS_NAME]
+        paths = [path for path, *_ in states if path.startswith(prefix) and path != prefix + TERMS_NAME]
+        cuts: dict[str, Cut] = {}
         notes: list[Note] = []
         kept: dict[str, Kept] = {}
         for path in paths:
@@ -741,24 +997,28 @@ def read_corpus(
                     continue
                 text = last.text
             else:
-                contents[path] = data
                 text, remark = decode(data)
+                starts, pieces = cut(data)
+                digests[path] = digest_of_pieces(pieces)
+                if not remark and (lines := lines_of_pieces(data, starts)):
+                    cuts[path] = lines, pieces
             if remark:
                 corpus.notices.append(Notice(path, 0, remark, "encoding"))
             notes.append(parse_note(path, text))
         if check_links and is_folder:
             corpus.notices += [notice for note in notes for notice in _lost_links(root, prefix, note)]
         there = [*(note.path for note in notes), *kept]
-        found = read_together(notes, Resolver(there, whole_folder=is_folder), kept=kept)
+        found = read_together(notes, Resolver(there, whole_folder=is_folder), kept=kept, cuts=cuts)
         for path in paths:
             rows = found.rows.get(path, ())
             corpus.papers += [row.paper for row in rows if row.paper]
             corpus.keys += [row.key for row in rows]
         corpus.notices += found.notices
         corpus.links += found.links
+        corpus.outlines |= found.outlines
         corpus.files += paths
     corpus.papers = _with_ids(corpus.papers)
-    return corpus, contents
+    return corpus, digests
 
 
 def _lost_links(root: str, prefix: str, note: Note) -> Iterator[Notice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from zlib import crc32
 
 from papersearch.errors import CorpusError
 from papersearch.record import Record
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     Path = str | os.PathLike[str]
+    Stat = tuple[str, int, int, int]
+    """Path, size, and times in ns at which content and inode were changed."""
 
 SUFFIXES = (".md", ".markdown")
 TERMS_NAME = "terms.txt"
@@ -23,6 +26,14 @@ LONGEST_SHOWN = 200
 """Characters of a path that an error message shows."""
 RACY_NS = 50_000_000
 """A file changed this shortly before it was looked at may change again without a trace in its times (as in git)."""
+PIECE_BYTES = 1 << 13
+"""Fewest bytes of a piece, but for the last one of a file: a dozen papers. What is remembered of it takes some 100."""
+LONGEST_PIECES = 8
+"""A piece so many times as long is cut before the next line that begins with `#`, whatever it says."""
+CUT_BY_BYTES, CUT_ONE_OF = 64, 8
+"""Bytes of a line that say whether it may begin a piece, and one in how many does."""
+DIGEST_BYTES = 16
+"""Of SHA-256: a clash by accident would take 2^64 pieces."""
 READ_AGAIN = 4
 READ_AGAIN_AFTER_S = 0.01
 """How often, and how long after, a file is read again that was written while it was read."""
@@ -49,10 +60,44 @@ class FileState(Record):
     ctime_ns: int
     digest: str
 
-    def at(self, now: FileState) -> FileState:
-        """The file with this one's content and the stat of `now`."""
-        same = (self.size, self.mtime_ns, self.ctime_ns) == (now.size, now.mtime_ns, now.ctime_ns)
-        return self if same else now.replace(digest=self.digest)
+    @property
+    def stat(self) -> Stat:
+        """What can be known of the file without reading it."""
+        return self.path, self.size, self.mtime_ns, self.ctime_ns
+
+
+class Known(Record):
+    """The states of many files: their stats, and their digests one after the other, zeros for one that could not be
+    read."""
+
+    stats: Sequence[Stat]
+    digests: bytes
+
+    def digest(self, number: int) -> str:
+        """The digest of one file, empty where it could not be read."""
+        digest = self.digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+        return digest.hex() if any(digest) else ""
+
+    def state(self, number: int) -> FileState:
+        """The state of one file."""
+        path, size, mtime_ns, ctime_ns = self.stats[number]
+        return FileState(path, size, mtime_ns, ctime_ns, self.digest(number))
+
+    def unread(self) -> list[int]:
+        """Numbers of the files that could not be read."""
+        if bytes(DIGEST_BYTES) not in self.digests:
+            return []
+        return [number for number in range(len(self.stats)) if not self.digest(number)]
+
+    def states(self) -> list[FileState]:
+        """One by one."""
+        return list(map(self.state, range(len(self.stats))))
+
+    @classmethod
+    def of(cls, states: Iterable[FileState]) -> Known:
+        """The states put together."""
+        states = list(states)
+        return cls([s.stat for s in states], b"".join(bytes.fromhex(s.digest or "00" * DIGEST_BYTES) for s in states))
 
 
 # ---- from disk to text
@@ -155,12 +200,12 @@ def require(root: Path) -> None:
         raise CorpusError(message) from None
 
 
-def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
-    """The notes of a corpus with their stat; digests are left empty, nothing is read. Raises CorpusError.
+def scan(roots: Sequence[Path]) -> tuple[list[Stat], list[Notice]]:
+    """The notes of a corpus with their stat, in reading order; nothing is read. Raises CorpusError.
 
     All zero is the stat of a file that the system does not let us look at.
     """
-    states: list[FileState] = []
+    found: list[Stat] = []
     remarks: list[Notice] = []
     for root, prefix in zip(roots, root_names(roots), strict=True):
         require(root)
@@ -169,27 +214,55 @@ def scan(roots: Sequence[Path]) -> tuple[list[FileState], list[Notice]]:
         if is_folder and os.path.isfile(os.path.join(root, TERMS_NAME)):
             paths.append(TERMS_NAME)
         remarks += [Notice(prefix + n.path, n.line, n.message, n.kind) for n in notices]
+        above = os.path.join(root, "") if is_folder else ""
         for path in paths:
             try:
-                found = os.stat(os.path.join(root, path) if is_folder else root)
+                one = os.stat(above + path if is_folder else root)
             except FileNotFoundError:
                 continue
             except OSError:
-                states.append(FileState(prefix + path, 0, 0, 0, ""))
+                found.append((prefix + path, 0, 0, 0))
                 continue
-            states.append(FileState(prefix + path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, ""))
-    return states, remarks
+            found.append((prefix + path, one.st_size, one.st_mtime_ns, one.st_ctime_ns))
+    return found, remarks
+
+
+def cut(data: bytes) -> tuple[list[int], list[bytes]]:
+    """Where the pieces of a note begin, and what tells the content of each from any other.
+
+    A piece ends before a line that begins with `#`, PIECE_BYTES after its own begin or later: before the first one
+    whose bytes have a checksum that one in CUT_ONE_OF has. From an edit on pieces begin elsewhere, but as such lines
+    are rare, either way soon leads to the same one, and from there on the pieces are what they were.
+    """
+    import hashlib  # not needed where no file has changed: kept off the path of every query
+
+    starts, at = [0], data.find(b"\n#", PIECE_BYTES)
+    while at >= 0:
+        is_chosen = crc32(data[at + 1 : at + CUT_BY_BYTES]) % CUT_ONE_OF == 0
+        if is_chosen or at - starts[-1] >= LONGEST_PIECES * PIECE_BYTES:
+            starts.append(at + 1)
+            at += PIECE_BYTES
+        at = data.find(b"\n#", at + 1)
+    view = memoryview(data)
+    ends = [*starts[1:], len(data)]
+    sha256 = hashlib.sha256
+    return starts, [sha256(view[a:b]).digest()[:DIGEST_BYTES] for a, b in zip(starts, ends, strict=True)]
 
 
 def digest_of(data: bytes) -> str:
     """Tells two contents of a file apart."""
-    import hashlib  # not needed where no file has changed: kept off the path of every query
+    return digest_of_pieces(cut(data)[1])
 
-    return hashlib.sha256(data).hexdigest()[:32]
+
+def digest_of_pieces(digests: Iterable[bytes]) -> str:
+    """The digest of a file that has been cut."""
+    import hashlib
+
+    return hashlib.sha256(b"".join(digests)).hexdigest()[: 2 * DIGEST_BYTES]
 
 
 def changed_files(
-    roots: Sequence[Path], known: Iterable[FileState], looked_at_ns: int, now: Sequence[FileState] | None = None
+    roots: Sequence[Path], known: Known, looked_at_ns: int, now: Sequence[Stat] | None = None
 ) -> list[str]:
     """Paths that were added, changed or removed since `known` was taken at `looked_at_ns` (a Unix time).
 
@@ -197,23 +270,25 @@ def changed_files(
     that its times cannot tell. One that could not be read then has changed if it can be now. `now`: what scan() gave,
     if it was just called. Raises CorpusError if a root is gone.
     """
-    before = {state.path: state for state in known}
     now = scan(roots)[0] if now is None else now
-    changed = sorted(before.keys() - {state.path for state in now})
-    for state in now:
-        old = before.get(state.path)
-        same_stat = old and (old.size, old.mtime_ns, old.ctime_ns) == (state.size, state.mtime_ns, state.ctime_ns)
-        was_read = old and old.digest
-        if was_read and same_stat and max(state.mtime_ns, state.ctime_ns) < looked_at_ns - RACY_NS:
+    before = {path: number for number, (path, *_) in enumerate(known.stats)}
+    changed = sorted(before.keys() - {path for path, *_ in now})
+    settled = looked_at_ns - RACY_NS
+    certain = set(known.stats).difference([known.stats[number] for number in known.unread()])
+    for stat_now in now:
+        path, size, mtime_ns, ctime_ns = stat_now
+        if stat_now in certain and mtime_ns < settled and ctime_ns < settled:
             continue
-        if old and (old.size == state.size or not was_read):
+        number = before.get(path)
+        old = None if number is None else known.digest(number)
+        if number is not None and (known.stats[number][1] == size or not old):
             try:
-                if digest_of(read_bytes(disk_path(roots, state.path))) == old.digest:
+                if digest_of(read_bytes(disk_path(roots, path))) == old:
                     continue
             except OSError:
-                if not old.digest:
+                if not old:
                     continue
-        changed.append(state.path)
+        changed.append(path)
     return changed
 
 

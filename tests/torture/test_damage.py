@@ -116,17 +116,19 @@ def test_every_part_of_what_a_search_reads_first_may_be_damaged(place: Path, tal
 def damage_places(place: Path, every: int, tally: Count) -> None:
     """Where papers and notes stand is read before there is anything to answer."""
     corpus, folder = two_generations(place)
-    name = f"{read_toc(str(folder)).places[0]}.{PLACES}"  # type: ignore[index]
-    sound = (folder / name).read_bytes()
+    names = [f"{name}.{PLACES}" for name, _, _ in read_toc(str(folder)).places]
+    assert len(names) == 2  # of all papers, and of those that changed
     shutil.copytree(folder, place / "sound")
-    for at in range(0, len(sound), every):
-        shutil.rmtree(folder)
-        shutil.copytree(place / "sound", folder)
-        (folder / name).write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
-        with open_index(corpus, folder) as index:
-            assert answers(index) == right(1), at
-            assert len(index.notices) <= 1
-    tally("damage", "damaged files", len(range(0, len(sound), every)))
+    for name in names:
+        sound = (folder / name).read_bytes()
+        for at in range(0, len(sound), every):
+            shutil.rmtree(folder)
+            shutil.copytree(place / "sound", folder)
+            (folder / name).write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+            with open_index(corpus, folder) as index:
+                assert answers(index) == right(1), at
+                assert len(index.notices) <= 1
+        tally("damage", "damaged files", len(range(0, len(sound), every)))
 
 
 @pytest.mark.parametrize("kind", ["toc.json", "segment"])

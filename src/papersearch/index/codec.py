@@ -318,8 +318,8 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
         super().__init__(index, codec=FlatCodec(), compound=False, _lk=False)
         self.meta: dict[str, Any] = {}
         """What the next table of contents carries."""
-        self.write_places: Callable[[str, list[SegmentEntry]], tuple[str, int, int]] | None = None
-        """Writes the file of places of these segments, where there is to be one; what Toc.places says of it."""
+        self.write_places: Callable[[str, list[SegmentEntry]], Sequence[tuple[str, int, int]]] | None = None
+        """Writes where the documents of these segments stand, where that is known; what Toc.places says of it."""
         self._merged: list[FlatSegment] = []
         self._written: list[FlatSegment] = []
         self._start_segment()
@@ -417,7 +417,7 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
     def _commit_toc(self, segments: list[FlatSegment]) -> None:
         self._written = []  # from here on they may be current, and no longer ours to delete
         entries = [segment.entry() for segment in segments]
-        places = None if self.write_places is None else self.write_places(self.storage.folder, entries)
+        places = () if self.write_places is None else self.write_places(self.storage.folder, entries)
         publish(self.storage.folder, Toc(self.generation, entries, self.meta, places))
 
     def cancel(self) -> None:

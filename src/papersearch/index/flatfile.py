@@ -168,12 +168,13 @@ class FlatFile:
         IndexDamagedError: anything else that is wrong with it.
     """
 
-    __slots__ = ("_cache", "_directory", "_view", "is_mapped", "meta", "path", "stamp")
+    __slots__ = ("_cache", "_directory", "_view", "is_checked", "is_mapped", "meta", "path", "stamp")
 
     def __init__(
         self, path: str, size: int | None = None, crc32: int | None = None, stamp: Stamp | None = None
     ) -> None:
         self.path = path
+        self.is_checked = False
         self._cache: dict[str, memoryview[Any]] = {}
         descriptor = open_regular(path)
         try:
@@ -281,6 +282,7 @@ class FlatFile:
         """Raises IndexDamagedError unless every byte is what was written."""
         for section in self.failed_checksums():
             raise damaged(self.path, f"section {section} fails its checksum")
+        self.is_checked = True
 
     def recheck(self) -> None:
         """As check(), if the file lies in memory only as far as it was touched, and was changed since the last look."""
@@ -297,6 +299,14 @@ class FlatFile:
             raise damaged(self.path, f"{state.st_size} bytes where {len(self._view)} were written")
         self.check()
         self.stamp = stamp
+
+    def is_as_it_was(self) -> bool:
+        """Whether the file is there and was not changed since it was opened."""
+        try:
+            state = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return False
+        return stat.S_ISREG(state.st_mode) and state.st_size == len(self._view) and stamp_of(state) == self.stamp
 
     def failed_checksums(self) -> list[str]:
         """Names of the sections, of any size, whose bytes are not the ones that were written."""

@@ -1,7 +1,9 @@
-"""Where papers stand: the file beside the segments that tells of each document its place in the corpus of today.
+"""Where papers stand: the files beside the segments that tell of each document its place in the corpus of today.
 
-Papers are numbered by reading order, their *rank*. Everything is a flat array, so that opening costs the same for ten
-papers and a hundred thousand (docs/index-format.md).
+Papers are numbered by reading order, their *rank*. What is known of a paper is a *row*: the first file has the rows of
+all papers as they were when it was written (Columns), in reading order. A second one (Edit) has the rows of papers that
+changed since, and says of which rows, run by run, the reading order is made now. So what an edit writes does not
+grow with the papers, and opening costs the same for ten papers and a hundred thousand (docs/index-format.md).
 """
 
 from __future__ import annotations
@@ -9,41 +11,53 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import pairwise
-from operator import gt
+from itertools import accumulate, pairwise
+from operator import gt, itemgetter
 
 from papersearch.analysis.normalize import exact_value
 from papersearch.errors import IndexDamagedError
+from papersearch.files import DIGEST_BYTES, FileState, Known
 from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from papersearch.files import FileState
     from papersearch.paper import Paper
 
 PATHS, PATH_START = "paths", "path.start"
 SIZE, MTIME, CTIME, FILE_DIGEST = "file.size", "file.mtime", "file.ctime", "file.digest"
 ID, DIGEST, KEY, FILE, LINE, SPAN = "id", "digest", "key", "file", "line", "span"
 LINK_FROM, LINK_TO = "link.from", "link.to"
-RANK = "rank"
+ROW, INSTEAD = "row", "instead"
 LABELS = "labels"
+OUTLINE, OUTLINE_START = "outline", "outline.start"
+STATE_OF, OUTLINE_OF = "state.file", "outline.file"
+RUN_FIRST, RUN_COUNT, RUN_SHIFT = "run.first", "run.count", "run.shift"
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_LETTERS)}
 _BASE_BITS = 40
 _BASE_MASK = (1 << _BASE_BITS) - 1
-BY_RANK = {"ids": ID, "digests": DIGEST, "keys": KEY, "files": FILE, "lines": LINE, "spans": SPAN}
+BY_ROW = {"ids": ID, "digests": DIGEST, "keys": KEY, "files": FILE, "lines": LINE, "spans": SPAN}
 """Arrays of Columns that have a value for each paper, and their sections."""
 NOWHERE = 0xFFFFFFFF
-"""Rank of a document that is deleted."""
-DIGEST_BYTES = 16
-"""Of a file; all zero where it could not be read."""
+"""Row of a document that is deleted."""
+FEW, FEW_SHARE, FEW_RUNS = 256, 8, 512
+"""An edit is written beside the rows of all papers, not with them, up to so many rows and documents of its own, and as
+many more as one in FEW_SHARE papers; and up to so many runs."""
+ASKED_ONE_BY_ONE = 256
+"""Ranks that are looked up before those of all documents are worked out."""
+_LINES = 1 << 32
+"""Lines wrap around there, so that a shift backwards is a number like all others."""
 
 Labels = dict[str, dict[str, dict[str, int]]]
 """Exact field → folded value → spelling → number of papers that write it so."""
+Run = tuple[int, int, int]
+"""Papers that follow each other in reading order: the first row, the number of rows, and what is added to lines."""
+Segments = list[tuple[str, int]]
+"""Names of segments, and how many documents each has."""
 
 
 def pack_id(paper_id: str) -> int:
@@ -67,21 +81,23 @@ def has_ordinal(number: int) -> bool:
 
 
 class Columns:
-    """The arrays of a generation that is being written. By rank: `ids` (packed), `digests` (64 bits of what is stored),
+    """The arrays of a generation that is written whole. By rank: `ids` (packed), `digests` (64 bits of what is stored),
     `keys` (64 bits of what is written, 0 if it is not known), `files` (numbers of their notes), `lines` (from 1),
-    `spans` (lines after the first). `files` come by `states`; `links` lead from one to another (numbers)."""
+    `spans` (lines after the first). `files` come by `states`; `links` lead from one to another (numbers); `outlines`
+    by number of the note: what digest.py wants to know of it again."""
 
-    __slots__ = ("base", "digests", "files", "ids", "keys", "labels", "lines", "links", "spans", "spliced", "states")
+    __slots__ = ("digests", "files", "ids", "keys", "labels", "lines", "links", "outlines", "spans", "states")
 
-    def __init__(self, states: Sequence[FileState]) -> None:
+    def __init__(self, states: Iterable[FileState]) -> None:
         self.states = list(states)
         self.ids, self.digests, self.keys = array("Q"), array("Q"), array("Q")
         self.files, self.lines, self.spans = array("I"), array("I"), array("I")
         self.links: list[tuple[int, int]] = []
         self.labels: Labels = {}
-        self.base: Places | None = None
-        """What these columns are a copy of, but for what was `spliced`: first rank and end there, ids put instead."""
-        self.spliced: list[tuple[int, int, array[int]]] = []
+        self.outlines: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
     def add(self, paper: Paper, file: int, digest: int, key: int) -> None:
         """Take the next paper in reading order, from the file of that number."""
@@ -91,188 +107,304 @@ class Columns:
         self.files.append(file)
         self.lines.append(paper.line)
         self.spans.append(paper.end_line - paper.line)
-        self.label(paper.category, paper.venue, paper.orgs)
+        count_label(self.labels, paper.category, paper.venue, paper.orgs)
 
-    def keep(self, places: Places, ranks: range, lines: Sequence[int]) -> None:
-        """Take the papers of ranks of other places as the next ones; they begin in these lines now."""
-        for name in BY_RANK:
-            if name != "lines":
-                getattr(self, name).frombytes(places.values(name)[ranks.start : ranks.stop].cast("B"))
-        self.lines.extend(lines)
-
-    def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
-        """Count the spellings of one more paper, or with -1 of one less."""
-        for name, written in (("category", [category]), ("venue", [venue]), ("org", orgs)):
-            for spelling in filter(None, written):
-                by_key = self.labels.setdefault(name, {})
-                counts = by_key.setdefault(exact_value(spelling), {})
-                counts[spelling] = counts.get(spelling, 0) + by
-                if not counts[spelling]:
-                    del counts[spelling]
-                    if not counts:
-                        del by_key[exact_value(spelling)]
-                        if not by_key:
-                            del self.labels[name]
-
-    def splice(self, first: int, end: int, others: Columns) -> None:
-        """Put the papers of other columns in the place of those of ranks [first, end) of the base, which stand after
-        all that was spliced before. Labels are left as they are."""
-        shift = sum(len(ids) - (b - a) for a, b, ids in self.spliced)
-        for name in BY_RANK:
-            getattr(self, name)[first + shift : end + shift] = getattr(others, name)
-        self.spliced.append((first, end, others.ids))
-
-    def ranks_now(self) -> array[int] | None:
-        """Rank in the base → rank here, NOWHERE for a paper that is gone; None where all are the same."""
-        assert self.base is not None
-        if all(self.base.packed(a, b) == ids for a, b, ids in self.spliced):
-            return None
-        now, last, at = array("I"), 0, 0
-        for first, end, ids in self.spliced:
-            now.extend(range(at, at + first - last))
-            at += first - last
-            rank_of = {number: at + n for n, number in enumerate(ids)}
-            now.extend(rank_of.get(number, NOWHERE) for number in self.base.packed(first, end))
-            at += len(ids)
-            last = end
-        now.extend(range(at, at + len(self.base) - last))
-        return now
-
-    def write(self, path: str, ranks: Iterable[int]) -> tuple[int, int]:
-        """Write the file; `ranks` by global document number. Its size, and the CRC-32 of its directory."""
-        writer = FlatWriter(path)
-        try:
+    def write(self, path: str, rows: array[int], segments: Segments) -> tuple[int, int]:
+        """Write the file; `rows` of the documents of these segments, one after the other. Its size, and the CRC-32 of
+        its directory."""
+        with _Writing(path) as writer:
             names = [state.path.encode("utf-8", "surrogatepass") for state in self.states]
-            starts = array("Q", [0])
-            for name in names:
-                starts.append(starts[-1] + len(name))
+            starts = array("Q", accumulate(map(len, names), initial=0))
             writer.put(PATHS, b"".join(names))
             writer.put(PATH_START, narrow(starts, starts[-1]))
-            writer.put(SIZE, array("Q", [state.size for state in self.states]))
-            # Times before 1970 wrap around; they are only compared
-            writer.put(MTIME, array("Q", [state.mtime_ns % (1 << 64) for state in self.states]))
-            writer.put(CTIME, array("Q", [state.ctime_ns % (1 << 64) for state in self.states]))
-            writer.put(FILE_DIGEST, b"".join(bytes.fromhex(s.digest or "00" * DIGEST_BYTES) for s in self.states))
-            for values, section in BY_RANK.items():
+            _put_states(writer, self.states)
+            for values, section in BY_ROW.items():
                 writer.put(section, getattr(self, values))
-            writer.put(RANK, array("I", ranks))
-            for side, section in enumerate((LINK_FROM, LINK_TO)):
-                writer.put(section, array("I", [link[side] for link in self.links]))
-            writer.put(LABELS, json.dumps(self.labels, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            writer.put(ROW, rows)
+            _put_links(writer, self.links)
+            _put_labels(writer, self.labels)
+            _put_outlines(writer, [self.outlines.get(number, b"") for number in range(len(self.states))])
+            writer.meta["segments"] = segments
             writer.close()
-        except BaseException:
-            writer.discard()
-            raise
         return writer.size, writer.crc32
 
 
-class Places:
-    """The file as it is read.
+class _Writing(FlatWriter):
+    """Leaves no file where it could not be finished."""
 
-    Raises:
-        IndexDamagedError: its sections contradict each other, or the number of documents.
-    """
+    def __enter__(self) -> _Writing:
+        return self
 
-    __slots__ = ("_file", "_files", "_ids", "_labels", "_lines", "_path_start", "_paths", "_ranks", "_spans")
+    def __exit__(self, kind: object, *exception: object) -> None:
+        if kind is not None:
+            self.discard()
 
-    def __init__(self, file: FlatFile, documents: int) -> None:
-        self._file = file
-        self._paths, self._path_start = file.section(PATHS, "B"), file.section(PATH_START)
-        self._ids, self._files = file.section(ID), file.section(FILE)
-        self._lines, self._spans, self._ranks = file.section(LINE), file.section(SPAN), file.section(RANK)
-        self._labels: Labels | None = None
-        papers = len(self._ids)
-        sizes = {file.count(section) for section in BY_RANK.values()}
-        per_file = {file.count(name) for name in (SIZE, MTIME, CTIME)}
-        notes = len(self._path_start) - 1
-        linked = file.count(LINK_FROM) == file.count(LINK_TO)
-        if sizes != {papers} or not linked or len(self._ranks) != documents or per_file != {notes}:
-            raise damaged(file.path, "its sections contradict each other")
-        if file.count(FILE_DIGEST) != notes * DIGEST_BYTES or self._path_start[-1] != len(self._paths):
-            raise damaged(file.path, "its sections contradict each other")
+
+def _put_states(writer: FlatWriter, states: Sequence[FileState]) -> None:
+    writer.put(SIZE, array("Q", [state.size for state in states]))
+    # Times before 1970 wrap around; they are only compared
+    writer.put(MTIME, array("Q", [state.mtime_ns % (1 << 64) for state in states]))
+    writer.put(CTIME, array("Q", [state.ctime_ns % (1 << 64) for state in states]))
+    writer.put(FILE_DIGEST, Known.of(states).digests)
+
+
+def _put_links(writer: FlatWriter, links: list[tuple[int, int]]) -> None:
+    for side, section in enumerate((LINK_FROM, LINK_TO)):
+        writer.put(section, array("I", [link[side] for link in links]))
+
+
+def _put_labels(writer: FlatWriter, labels: Labels) -> None:
+    writer.put(LABELS, json.dumps(labels, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def _put_outlines(writer: FlatWriter, outlines: list[bytes]) -> None:
+    starts = array("Q", accumulate(map(len, outlines), initial=0))
+    writer.put(OUTLINE, b"".join(outlines))
+    writer.put(OUTLINE_START, narrow(starts, starts[-1]))
+
+
+def count_label(labels: Labels, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
+    """Count the spellings of one more paper, or with -1 of one less."""
+    for name, written in (("category", [category]), ("venue", [venue]), ("org", orgs)):
+        for spelling in filter(None, written):
+            by_key = labels.setdefault(name, {})
+            counts = by_key.setdefault(exact_value(spelling), {})
+            counts[spelling] = counts.get(spelling, 0) + by
+            if not counts[spelling]:
+                del counts[spelling]
+                if not counts:
+                    del by_key[exact_value(spelling)]
+                    if not by_key:
+                        del labels[name]
+
+
+class _Rows:
+    """The rows of all papers and those that edits added: a number below `count` is one of the first."""
+
+    __slots__ = ("count", "first", "more")
+
+    def __init__(self, first: Mapping[str, memoryview[int]], more: Mapping[str, Sequence[int]]) -> None:
+        self.first, self.more = first, more
+        self.count = len(first["ids"])
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return self.count + len(self.more["ids"])
+
+    def value(self, name: str, row: int) -> int:
+        """One value of one row."""
+        return self.first[name][row] if row < self.count else self.more[name][row - self.count]
+
+    def values(self, name: str, runs: Iterable[Run]) -> array[int]:
+        """The values of some runs."""
+        first, more, count = self.first[name], self.more[name], self.count
+        found = array(first.format)
+        for row, length, shift in runs:
+            some = first[row : row + length] if row < count else more[row - count : row - count + length]
+            if shift and name == "lines":
+                found.extend([(line + shift) % _LINES for line in some])
+            elif isinstance(some, memoryview):
+                found.frombytes(some.cast("B") if len(some) else b"")
+            else:
+                found.extend(some)
+        return found
+
+
+class _Order:
+    """The reading order, as runs of rows. `instead`: row that a document has → that of its paper today."""
+
+    __slots__ = ("_by_row", "_ends", "_instead", "runs")
+
+    def __init__(self, runs: Sequence[Run], instead: Mapping[int, int]) -> None:
+        self.runs, self._instead = runs, instead
+        self._ends = list(accumulate([count for _, count, _ in runs]))
+        self._by_row: list[tuple[int, int, int]] | None = None
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def at(self, rank: int) -> tuple[int, int]:
+        """The row of a rank, and what is added to its line. Raises IndexError."""
+        number = bisect_right(self._ends, rank)
+        first, count, shift = self.runs[number]
+        return first + count - (self._ends[number] - rank), shift
+
+    def part(self, first: int, end: int) -> list[Run]:
+        """The runs of the ranks [first, end)."""
+        number, found = bisect_right(self._ends, first), []
+        while first < end:
+            row, shift = self.at(first)
+            count = min(self._ends[number], end) - first
+            found.append((row, count, shift))
+            first, number = first + count, number + 1
+        return found
+
+    def rank(self, row: int) -> int:
+        """The rank of the row that a document has, NOWHERE if it is that of no paper any more."""
+        row = self._instead.get(row, row)
+        if self._by_row is None:
+            ranks = accumulate([count for _, count, _ in self.runs], initial=0)
+            self._by_row = sorted((first, count, rank) for (first, count, _), rank in zip(self.runs, ranks))  # noqa: B905
+        number = bisect_right(self._by_row, row, key=itemgetter(0)) - 1
+        if number < 0:
+            return NOWHERE
+        first, count, rank = self._by_row[number]
+        return rank + row - first if row - first < count else NOWHERE
+
+    def ranks(self, rows: int) -> array[int]:
+        """The ranks of all rows."""
+        ranks = array("I", [NOWHERE]) * rows
+        rank = 0
+        for first, count, _ in self.runs:
+            ranks[first : first + count] = array("I", range(rank, rank + count))
+            rank += count
+        for row, now in self._instead.items():
+            ranks[row] = ranks[now]
+        return ranks
+
+
+class Places:
+    """The files as they are read: that of all papers, and perhaps that of what was edited since.
+
+    Raises:
+        IndexDamagedError: their sections contradict each other, or the segments.
+    """
+
+    __slots__ = (
+        "_added", "_asked", "_base", "_edit", "_file", "_known", "_labels", "_order", "_path_start", "_paths", "_ranks",
+        "_rows", "_segments",
+    )  # fmt: skip
+
+    def __init__(self, files: Sequence[FlatFile], segments: Segments) -> None:
+        """`segments`: those of the generation."""
+        self._file = base = files[0]
+        self._edit = edit = files[1] if len(files) > 1 else None
+        self._paths, self._path_start = base.section(PATHS, "B"), base.section(PATH_START)
+        self._labels: Labels | None = None
+        self._ranks: array[int] | None = None
+        self._known: Known | None = None
+        self._asked = 0
+        papers = base.count(ID)
+        notes = len(self._path_start) - 1
+        good = {base.count(section) for section in BY_ROW.values()} == {papers}
+        good = good and notes >= 0 and base.count(OUTLINE_START) == notes + 1
+        good = good and _states_fit(base, notes) and _links_fit(base)
+        if not good or self._path_start[-1] != len(self._paths):
+            raise damaged(base.path, "its sections contradict each other")
+        first = {name: base.section(section) for name, section in BY_ROW.items()}
+        self._base = _documents_of(base)
+        self._added: dict[str, memoryview[int]] = {}
+        if edit is None:
+            self._rows, self._order = _Rows(first, dict.fromkeys(BY_ROW, ())), _Order([(0, papers, 0)], {})
+        else:
+            more = {name: edit.section(section) for name, section in BY_ROW.items()}
+            self._rows, self._order = _Rows(first, more), _Order(_runs_of(edit), _latest(edit.section(INSTEAD), papers))
+            self._added = _documents_of(edit)
+            changed = edit.count(STATE_OF)
+            good = len(set(map(len, more.values()))) == 1 and _states_fit(edit, changed) and _links_fit(edit)
+            good = good and edit.count(OUTLINE_OF) + 1 == edit.count(OUTLINE_START)
+            good = good and edit.count(INSTEAD) == len(more["ids"])
+            good = good and all(row < papers + n or row == NOWHERE for n, row in enumerate(edit.section(INSTEAD)))
+            if not good or any(first + count > len(self._rows) for first, count, _ in self._order.runs):
+                raise damaged(edit.path, "its sections contradict each other")
+        known = {**self._base, **self._added}
+        self._segments = segments
+        if any(name not in known or len(known[name]) != documents for name, documents in segments):
+            raise damaged((edit or base).path, "it does not have a row for each document")
+
+    def __len__(self) -> int:
+        return len(self._order)
 
     @property
     def file_count(self) -> int:
         """Number of files of the corpus."""
         return len(self._path_start) - 1
 
+    def row(self, doc: int) -> int:
+        """The row of a document."""
+        for name, documents in self._segments:
+            if doc < documents:
+                return self._rows_of(name)[doc]
+            doc -= documents
+        raise IndexError(doc)
+
+    def _rows_of(self, segment: str) -> memoryview[int]:
+        found = self._added.get(segment)
+        return self._base[segment] if found is None else found
+
     def rank(self, doc: int) -> int:
         """Where the paper of a live document stands in reading order, from 0."""
-        return int(self._ranks[doc])
+        if self._ranks is None:
+            self._asked += 1
+            if self._asked <= ASKED_ONE_BY_ONE:
+                return self._order.rank(self.row(doc))
+            ranks = self._order.ranks(len(self._rows))
+            rows = [row for name, _ in self._segments for row in self._rows_of(name).tolist()]
+            last = len(ranks) - 1
+            self._ranks = array("I", [ranks[row] if row <= last else NOWHERE for row in rows])
+        return self._ranks[doc]
 
-    def ranks(self) -> array[int]:
-        """Rank by global document number; NOWHERE for deleted ones."""
-        return array("I", self._ranks)
-
-    def values(self, name: str) -> memoryview[Any]:
-        """The array of that name (BY_RANK), by rank."""
-        return self._file.section(BY_RANK[name])
+    def values(self, name: str, ranks: range | None = None) -> array[int]:
+        """The array of that name (BY_ROW), by rank, or of some ranks."""
+        return self._rows.values(name, self._order.runs if ranks is None else self._order.part(ranks.start, ranks.stop))
 
     def links(self) -> list[tuple[int, int]]:
         """(file, other file that it links to), numbers."""
-        return list(zip(self._file.section(LINK_FROM).tolist(), self._file.section(LINK_TO).tolist(), strict=True))
-
-    def packed(self, first: int, end: int) -> array[int]:
-        """Packed ids of the papers of ranks [first, end)."""
-        return array("Q", self._ids[first:end])
+        return _links_of(self._edit if self._edit is not None and LINK_FROM in self._edit else self._file)
 
     def of_file(self, number: int) -> range:
-        """Ranks of the papers of one file, where files follow each other in reading order."""
-        return range(bisect_left(self._files, number), bisect_right(self._files, number))
+        """Ranks of the papers of one file: files follow each other in reading order."""
+        ranks = range(len(self))
 
-    def copied(self, states: Sequence[FileState]) -> Columns:
-        """The columns of these places, to be changed; the files are as many, in the same order."""
-        columns = Columns(states)
-        columns.base = self
-        for name in BY_RANK:
-            getattr(columns, name).frombytes(self.values(name).cast("B"))
-        columns.links = self.links()
-        columns.labels = json.loads(json.dumps(self.spellings()))
-        return columns
+        def file(rank: int) -> int:
+            return self._rows.value("files", self._order.at(rank)[0])
 
-    def ids(self, ranks: range | None = None) -> list[str]:
-        """Ids in reading order, of all papers or of those of some ranks."""
-        ids = self._ids if ranks is None else self._ids[ranks.start : ranks.stop]
-        return list(map(unpack_id, ids))
+        return range(bisect_left(ranks, number, key=file), bisect_right(ranks, number, key=file))
 
-    def digests(self, ranks: range | None = None) -> list[int]:
-        """64 bits each that tell two states of a paper apart, likewise."""
-        digests = self._file.section(DIGEST)
-        found: list[int] = (digests if ranks is None else digests[ranks.start : ranks.stop]).tolist()
-        return found
+    def ids(self) -> list[str]:
+        """Ids in reading order."""
+        return list(map(unpack_id, self.values("ids")))
 
     def check(self) -> None:
-        """Raises IndexDamagedError unless every byte is what was written: an update carries it on."""
-        self._file.check()
+        """Raises IndexDamagedError unless every byte is what was written: an update relies on it. A file that was
+        checked before is not again unless its stamp changed."""
+        for file in self.files():
+            if not (file.is_checked and file.is_as_it_was()):
+                file.check()
 
     def recheck(self) -> None:
-        """As check(), if the file is mapped and was changed since the last look."""
-        self._file.recheck()
+        """As check(), if a file is mapped and was changed since the last look."""
+        for file in self.files():
+            file.recheck()
+
+    def files(self) -> list[FlatFile]:
+        """The files, that of all papers first."""
+        return [self._file] if self._edit is None else [self._file, self._edit]
 
     def problems(self, docs: Iterable[int]) -> Iterator[str]:
         """What is wrong with the bytes or with the places of these, the live documents; one line each."""
-        for section in self._file.failed_checksums():
-            yield f"{self._file.path}: section {section} fails its checksum"
+        for file in self.files():
+            for section in file.failed_checksums():
+                yield f"{file.path}: section {section} fails its checksum"
+        path = self.files()[-1].path
         try:
             self.states()
             self.spellings()
+            for number in range(self.file_count):
+                self.outline(number)
         except IndexDamagedError as error:
             yield str(error)
-        if sorted(self._ranks[doc] for doc in docs) != list(range(len(self))):
-            yield f"{self._file.path}: the documents are not the papers that have a place"
-        numbers = self._files.tolist()
+        if sorted(map(self.rank, docs)) != list(range(len(self))):
+            yield f"{path}: the documents are not the papers that have a place"
+        numbers = self.values("files").tolist()
         if max(numbers, default=-1) >= self.file_count or any(max(link) >= self.file_count for link in self.links()):
-            yield f"{self._file.path}: a paper or a link is in a file that is not there"
+            yield f"{path}: a paper or a link is in a file that is not there"
         if any(map(gt, numbers, numbers[1:])):
-            yield f"{self._file.path}: papers are not in the order of their files"
+            yield f"{path}: papers are not in the order of their files"
 
     def same(self, columns: Columns) -> bool:
         """Whether these are the places and files that the columns hold."""
-        by_rank = all(self.values(name).tolist() == getattr(columns, name).tolist() for name in BY_RANK)
-        return by_rank and self.states() == columns.states and self.links() == columns.links
+        by_row = all(self.values(name) == getattr(columns, name) for name in BY_ROW)
+        return by_row and self.states().states() == columns.states and self.links() == columns.links
 
     def path(self, number: int) -> str:
         """Path of a file of the corpus."""
@@ -283,45 +415,60 @@ class Places:
 
     def place(self, doc: int) -> tuple[str, int, int]:
         """Path, line and end line of a live document's paper."""
-        rank = self._ranks[doc]
-        if rank >= len(self._ids):
-            raise damaged(self._file.path, f"document {doc} has no place")
-        line = self._lines[rank]
-        return self.path(self._files[rank]), line, line + self._spans[rank]
+        rank = self.rank(doc)
+        if rank >= len(self):
+            raise damaged(self.files()[-1].path, f"document {doc} has no place")
+        row, shift = self._order.at(rank)
+        line = (self._rows.value("lines", row) + shift) % _LINES
+        return self.path(self._rows.value("files", row)), line, line + self._rows.value("spans", row)
 
-    def states(self) -> list[FileState]:
+    def states(self) -> Known:
         """What is remembered of the files of the corpus."""
-        from papersearch.files import FileState
+        if self._known is None:
+            self._known = self._read_states()
+        return self._known
 
-        file = self._file
-        times = (file.section(SIZE).tolist(), file.section(MTIME).tolist(), file.section(CTIME).tolist())
-        digests = bytes(file.section(FILE_DIGEST, "B"))
+    def _read_states(self) -> Known:
+        base = self._file
         starts = self._path_start.tolist()
         paths = bytes(self._paths)
         try:
             names = [paths[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(starts)]
         except UnicodeDecodeError:
-            raise damaged(file.path, "a path that is not UTF-8") from None
-        found = []
-        for number, (name, size, mtime, ctime) in enumerate(zip(names, *times, strict=True)):
-            digest = digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
-            found.append(FileState(name, size, _signed(mtime), _signed(ctime), digest.hex() if any(digest) else ""))
-        return found
+            raise damaged(base.path, "a path that is not UTF-8") from None
+        columns = [_signed(base.section(section)) for section in (SIZE, MTIME, CTIME)]
+        digests = bytes(base.section(FILE_DIGEST, "B"))
+        if self._edit is not None and self._edit.count(STATE_OF):
+            edit, put = self._edit, bytearray(digests)
+            newer = [_signed(edit.section(section)) for section in (SIZE, MTIME, CTIME)]
+            changed = bytes(edit.section(FILE_DIGEST, "B"))
+            for at, number in enumerate(edit.section(STATE_OF)):
+                if number >= len(names):
+                    raise damaged(edit.path, f"there is no file {number}")
+                for column, values in zip(columns, newer, strict=True):
+                    column[number] = values[at]
+                put[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES] = changed[
+                    at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES
+                ]
+            digests = bytes(put)
+        return Known(list(zip(names, *columns, strict=True)), digests)
+
+    def outline(self, number: int) -> bytes:
+        """What digest.py wanted to know of a note again, empty if nothing."""
+        if self._edit is not None:
+            for at, changed in enumerate(self._edit.section(OUTLINE_OF)):
+                if changed == number:
+                    return _outline(self._edit, at)
+        return _outline(self._file, number)
 
     def spellings(self) -> Labels:
         """How facets are written, with the number of papers for each spelling."""
         if self._labels is None:
-            try:
-                raw: Any = json.loads(bytes(self._file.section(LABELS, "B")).decode("utf-8", "surrogatepass"))
-                good = all(
-                    type(n) is int for by_key in raw.values() for counts in by_key.values() for n in counts.values()
-                )
-            except (ValueError, AttributeError, RecursionError):
-                good = False
-            if not good:
-                raise damaged(self._file.path, "its labels make no sense")
-            self._labels = raw
+            self._labels = _labels_of(self._edit if self._edit is not None and LABELS in self._edit else self._file)
         return self._labels
+
+    def _first_labels(self) -> Labels:
+        return _labels_of(self._file) if self._edit is not None and LABELS in self._edit else self.spellings()
 
     def labels(self, name: str) -> dict[str, str]:
         """Folded value of an exact field → the spelling that most papers use; of equals the first by code points."""
@@ -329,5 +476,213 @@ class Places:
         return {key: min(counts, key=lambda spelling: (-counts[spelling], spelling)) for key, counts in by_key.items()}
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
+def _links_of(file: FlatFile) -> list[tuple[int, int]]:
+    return list(zip(file.section(LINK_FROM).tolist(), file.section(LINK_TO).tolist(), strict=True))
+
+
+def _labels_of(file: FlatFile) -> Labels:
+    try:
+        raw: Any = json.loads(bytes(file.section(LABELS, "B")).decode("utf-8", "surrogatepass"))
+        good = all(type(n) is int for by_key in raw.values() for counts in by_key.values() for n in counts.values())
+    except (ValueError, AttributeError, RecursionError):
+        good = False
+    if not good:
+        raise damaged(file.path, "its labels make no sense")
+    return raw  # type: ignore[no-any-return]
+
+
+def _signed(numbers: memoryview[int]) -> list[int]:
+    found: list[int] = numbers.cast("B").cast("q").tolist() if len(numbers) else []
+    return found
+
+
+def _states_fit(file: FlatFile, count: int) -> bool:
+    return {file.count(SIZE), file.count(MTIME), file.count(CTIME)} == {count} and (
+        file.count(FILE_DIGEST) == count * DIGEST_BYTES
+    )
+
+
+def _links_fit(file: FlatFile) -> bool:
+    return file.count(LINK_FROM) == file.count(LINK_TO)
+
+
+def _runs_of(file: FlatFile) -> list[Run]:
+    columns = [file.section(section).tolist() for section in (RUN_FIRST, RUN_COUNT, RUN_SHIFT)]
+    if len(set(map(len, columns))) != 1:
+        raise damaged(file.path, "its sections contradict each other")
+    return list(zip(*columns, strict=True))
+
+
+def _latest(instead: Sequence[int], first: int) -> dict[int, int]:
+    """Row → the row that there is today instead of it, from what each row from `first` on was put instead of."""
+    after = {row: first + n for n, row in enumerate(instead) if row != NOWHERE}
+    for row in sorted(after, reverse=True):
+        after[row] = after.get(after[row], after[row])
+    return after
+
+
+def _documents_of(file: FlatFile) -> dict[str, memoryview[int]]:
+    """Segment → rows of its documents."""
+    rows, segments = file.section(ROW), file.meta.get("segments")
+    found: dict[str, memoryview[int]] = {}
+    start = 0
+    try:
+        for name, documents in segments or ():
+            found[name] = rows[start : start + documents]
+            start += documents
+    except (TypeError, ValueError):
+        start = -1
+    if start != len(rows):
+        raise damaged(file.path, "its sections contradict each other")
+    return found
+
+
+def _outline(file: FlatFile, at: int) -> bytes:
+    starts = file.section(OUTLINE_START)
+    return bytes(file.section(OUTLINE, "B")[starts[at] : starts[at + 1]])
+
+
+class Edit:
+    """Places in which some papers change; what is written of it is the changes.
+
+    Papers are put instead of those of some ranks, from the first such ranks to the last, between replace() and the
+    next call of it or of finish(): with keep() what is known of papers, with add() that of new ones.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self.base = places
+        self.states: dict[int, FileState] = {}
+        self.outlines: dict[int, bytes] = {}
+        self.links = places.links()
+        self.rows_of: dict[int, int] = {}
+        """Packed id of a paper that was added → its row."""
+        self._labels: Labels | None = None
+        self._more = {name: array(places._rows.first[name].format, places._rows.more[name]) for name in BY_ROW}
+        self._instead = array("I", () if places._edit is None else places._edit.section(INSTEAD))
+        self._count = places._rows.count
+        self._runs: list[Run] = []
+        self._done = 0
+
+    def __len__(self) -> int:
+        return sum(count for _, count, _ in self._runs)
+
+    def replace(self, ranks: range) -> None:
+        """Go on to the papers of these ranks; what stands before them stays."""
+        self._pass(ranks.start)
+        self._done = ranks.stop
+
+    def finish(self) -> None:
+        """All that comes after stays."""
+        self._pass(len(self.base))
+
+    def _pass(self, end: int) -> None:
+        for run in self.base._order.part(self._done, end):
+            self._append(*run)
+        self._done = end
+
+    def _append(self, first: int, count: int, shift: int) -> None:
+        if self._runs and count:
+            last_first, last_count, last_shift = self._runs[-1]
+            if first == last_first + last_count != self._count and shift == last_shift:
+                self._runs[-1] = (last_first, last_count + count, shift)
+                return
+        if count:
+            self._runs.append((first, count, shift))
+
+    def keep(self, ranks: range, lines: int = 0) -> None:
+        """Put papers of the base that stand so many lines further down than there."""
+        for first, count, shift in self.base._order.part(ranks.start, ranks.stop):
+            self._append(first, count, (shift + lines) % _LINES)
+
+    def add(self, paper: Paper, file: int, digest: int, key: int, document_of: int | None) -> None:
+        """Put a paper that is new or has changed; or of which the document did not, that of some rank of the base."""
+        values = (pack_id(paper.id), digest, key, file, paper.line, paper.end_line - paper.line)
+        self.rows_of[values[0]] = row = self._count + len(self._more["ids"])
+        for name, value in zip(BY_ROW, values, strict=True):
+            self._more[name].append(value)
+        before = NOWHERE
+        if document_of is not None:
+            before = self.base._order.at(document_of)[0]
+        self._instead.append(before)
+        self._append(row, 1, 0)
+
+    def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
+        """As count_label()."""
+        if self._labels is None:
+            self._labels = json.loads(json.dumps(self.base.spellings()))
+        count_label(self._labels, category, venue, orgs, by)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is not as it was."""
+        return bool(
+            self.states or self.outlines or self._runs != list(self.base._order.runs) or self.links != self.base.links()
+        )
+
+    def write(self, path: str, segments: Segments, row_of: Callable[[str], array[int]]) -> tuple[bool, tuple[int, int]]:
+        """Write the file for the segments of the next generation; `row_of` gives the rows of the documents of one that
+        the base does not know. Whether it holds the changes alone, and what Columns.write() says."""
+        base = self.base
+        known = base._base
+        fresh = {
+            name: array("I", base._added[name]) if name in base._added else row_of(name)
+            for name, _ in segments
+            if name not in known
+        }
+        own = max(len(self._more["ids"]), sum(map(len, fresh.values())))
+        if own > FEW + len(self) // FEW_SHARE or len(self._runs) > FEW_RUNS:
+            return False, self._write_whole(path, segments, fresh)
+        with _Writing(path) as writer:
+            for section, values in zip((RUN_FIRST, RUN_COUNT, RUN_SHIFT), zip(*self._runs), strict=True):  # noqa: B905
+                writer.put(section, array("I", values))
+            for name, section in BY_ROW.items():
+                writer.put(section, self._more[name])
+            writer.put(INSTEAD, self._instead)
+            states = self._states()
+            writer.put(STATE_OF, array("I", states))
+            _put_states(writer, list(states.values()))
+            outlines = self._outlines()
+            writer.put(OUTLINE_OF, array("I", outlines))
+            _put_outlines(writer, list(outlines.values()))
+            if self.links != _links_of(base._file):
+                _put_links(writer, self.links)
+            labels = base.spellings() if self._labels is None else self._labels
+            if labels is not base._first_labels() and labels != base._first_labels():
+                _put_labels(writer, labels)
+            writer.put(ROW, array("I", b"".join(rows.tobytes() for rows in fresh.values())))
+            writer.meta["segments"] = [(name, len(rows)) for name, rows in fresh.items()]
+            writer.close()
+        return True, (writer.size, writer.crc32)
+
+    def _states(self) -> dict[int, FileState]:
+        """Those that are not as in the first file."""
+        known, edit = self.base.states(), self.base._edit
+        before = () if edit is None else edit.section(STATE_OF)
+        return {number: known.state(number) for number in before} | self.states
+
+    def _outlines(self) -> dict[int, bytes]:
+        edit = self.base._edit
+        before = {} if edit is None else {n: _outline(edit, at) for at, n in enumerate(edit.section(OUTLINE_OF))}
+        return before | self.outlines
+
+    def _write_whole(self, path: str, segments: Segments, fresh: dict[str, array[int]]) -> tuple[int, int]:
+        base = self.base
+        for file in base.files():
+            file.check()  # all of it gets a fresh checksum
+        columns = Columns(base.states().states())
+        for number, state in self.states.items():
+            columns.states[number] = state
+        rows = _Rows(base._rows.first, self._more)
+        for name in BY_ROW:
+            setattr(columns, name, rows.values(name, self._runs))
+        columns.links = self.links
+        columns.labels = base.spellings() if self._labels is None else self._labels
+        outlines = {number: base.outline(number) for number in range(base.file_count)} | self.outlines
+        columns.outlines = {number: outline for number, outline in outlines.items() if outline}
+        ranks = _Order(self._runs, _latest(self._instead, self._count)).ranks(len(rows))
+        last = len(ranks) - 1
+        documents = array("I")
+        for name, _ in segments:
+            of_segment = fresh[name] if name in fresh else base._base[name]
+            documents.extend([ranks[row] if row <= last else NOWHERE for row in of_segment])
+        return columns.write(path, documents, segments)

@@ -15,7 +15,7 @@ import json
 import os
 import time
 from array import array
-from itertools import chain
+from copy import copy
 
 from papersearch.errors import IndexDamagedError, UsageError
 from papersearch.index.flatfile import FlatFile, damaged
@@ -211,12 +211,11 @@ class FieldReader:
         """Exact length per global document number, deleted documents included; 0 where a document lacks the field."""
         lengths = self._lengths
         if lengths is None:
-            runs: list[Sequence[int]] = []
+            runs = []
             for _, segment in self._segments:
                 run = segment.lengths(self.name)
-                runs.append(bytes(segment.documents) if run is None else run)
-            lengths = runs[0] if len(runs) == 1 else array("Q", chain.from_iterable(runs))
-            self._lengths = lengths
+                runs.append(memoryview(bytes(segment.documents)) if run is None else run)
+            self._lengths = lengths = runs[0] if len(runs) == 1 else _joined(runs)
         return lengths
 
     def length(self, doc: int) -> int:
@@ -224,10 +223,23 @@ class FieldReader:
         return self.lengths[doc]
 
 
+def _joined(runs: Sequence[memoryview[int]]) -> array[int]:
+    """The runs as one; those of the widest type, which are nearly all, are copied as they are."""
+    widest = max(runs, key=lambda run: run.itemsize).format if runs else "B"
+    joined = array(widest)
+    for run in runs:
+        if run.format == widest and len(run):
+            joined.frombytes(run.cast("B"))
+        else:
+            joined.extend(run.tolist())
+    return joined
+
+
 class Snapshot:
     """One generation of an index.
 
     Attributes:
+        toc: what the table of contents says of it.
         generation: its number; each commit adds one.
         meta: what commit() was given.
         doc_count: number of live documents.
@@ -235,8 +247,12 @@ class Snapshot:
         places: where the papers stand in the corpus, if commit() was told.
     """
 
-    def __init__(self, folder: str, toc: Toc) -> None:
+    def __init__(self, folder: str, toc: Toc, like: Snapshot | None = None) -> None:
+        """`like`: another one of the same folder, whose files are taken over where they are the same."""
         self.folder = folder
+        like_files = {} if like is None else like._same_files(toc)
+        like_segments = {} if like is None else {segment.entry.segment_id: segment for _, segment in like._segments}
+        self.toc = toc
         self.generation = toc.generation
         self.meta: dict[str, Any] = toc.meta
         self.files = {name: toc.stamps.get(name) for name in toc.file_names()}
@@ -246,16 +262,37 @@ class Snapshot:
         self._segments: list[tuple[int, Segment]] = []
         base = 0
         for entry in toc.segments:
-            self._segments.append((base, Segment(folder, entry, toc.stamps)))
+            names = entry.file_names()
+            if like_files.keys() >= set(names):
+                segment = copy(like_segments[entry.segment_id])
+                segment.entry, segment.deleted = entry, entry.deleted
+            else:
+                segment = Segment(folder, entry, toc.stamps)
+            self._segments.append((base, segment))
             base += entry.documents
         self._bases = [base for base, _ in self._segments]
         self._end = base
         self.places: Places | None = None
-        if toc.places is not None:
-            name, size, crc32 = toc.places
-            file_name = f"{name}.{PLACES}"
-            file = FlatFile(os.path.join(folder, file_name), size, crc32, toc.stamps.get(file_name))
-            self.places = Places(file, base)
+        if toc.places:
+            files = [
+                like_files.get(file_name)
+                or FlatFile(os.path.join(folder, file_name), size, crc32, toc.stamps.get(file_name))
+                for name, size, crc32 in toc.places
+                for file_name in (f"{name}.{PLACES}",)
+            ]
+            self.places = Places(files, [(entry.segment_id, entry.documents) for entry in toc.segments])
+
+    def _same_files(self, toc: Toc) -> dict[str, FlatFile]:
+        """Name → file of those that a table names as this one's does, and that nobody has changed since."""
+        of_segments = {file.path: file for _, segment in self._segments for file in segment.files.values()}
+        of_places = {file.path: file for file in self.places.files()} if self.places is not None else {}
+        known = {os.path.basename(path): file for path, file in (of_segments | of_places).items()}
+        mine, other = self.toc.sizes(), toc.sizes()
+        return {
+            name: file
+            for name, file in known.items()
+            if mine[name] == other.get(name) and file.stamp == toc.stamps.get(name) and file.is_as_it_was()
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -336,8 +373,9 @@ class Snapshot:
         return reader
 
 
-def open_snapshot(folder: str | os.PathLike[str]) -> Snapshot:
-    """Open the current generation.
+def open_snapshot(folder: str | os.PathLike[str], like: Snapshot | None = None) -> Snapshot:
+    """Open the current generation. `like`: an open one of the same folder, of which it takes over the files that are
+    the same, with what was decoded of them.
 
     A commit may remove the files between reading the table of contents and opening them; then the new table is read.
 
@@ -349,7 +387,7 @@ def open_snapshot(folder: str | os.PathLike[str]) -> Snapshot:
     for _ in range(_OPEN_ATTEMPTS):
         toc = read_toc(folder)
         try:
-            return Snapshot(folder, toc)
+            return Snapshot(folder, toc, like)
         except FileNotFoundError as error:
             missing = os.path.basename(str(error.filename))
             if read_generation(folder) == toc.generation:

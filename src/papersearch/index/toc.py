@@ -16,7 +16,7 @@ from papersearch.index.flatfile import MAGIC, FlatFile, damaged, open_regular, s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from papersearch.index.flatfile import Stamp
@@ -90,21 +90,30 @@ class Toc:
         generation: int,
         segments: list[SegmentEntry],
         meta: dict[str, Any],
-        places: tuple[str, int, int] | None = None,
+        places: Sequence[tuple[str, int, int]] = (),
         stamps: dict[str, Stamp] | None = None,
     ) -> None:
         self.generation = generation
         self.segments = segments
         self.meta = meta
-        self.places = places
-        """Of the file of places: its name without extension, its size, the CRC-32 of its directory."""
+        self.places = tuple(places)
+        """Of each file of places: its name without extension, its size, the CRC-32 of its directory."""
         self.stamps = stamps or {}
         """Name of a file → its stamp when it had been written."""
 
     def file_names(self) -> set[str]:
         """Names of all files of this generation."""
         names = {name for segment in self.segments for name in segment.file_names()}
-        return names if self.places is None else {*names, f"{self.places[0]}.{PLACES}"}
+        return names | {f"{name}.{PLACES}" for name, _, _ in self.places}
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Name of a file → its size, and the CRC-32 of its directory."""
+        of_segments = {
+            f"{segment.segment_id}.{extension}": written
+            for segment in self.segments
+            for extension, written in segment.files.items()
+        }
+        return of_segments | {f"{name}.{PLACES}": (size, crc32) for name, size, crc32 in self.places}
 
     def to_bytes(self) -> bytes:
         """The file's content. `generation` stands early, so that read_generation() need not parse the rest.
@@ -160,9 +169,11 @@ def _segment_of(raw: Any) -> SegmentEntry | None:
     return SegmentEntry(raw["id"], documents, frozenset(deleted), lengths, sizes)
 
 
-def _is_places(raw: Any) -> bool:
-    return raw is None or (
-        type(raw) is list and len(raw) == 3 and is_segment_id(raw[0]) and _natural(raw[1]) and _natural(raw[2])
+def _are_places(raw: Any) -> bool:
+    return (
+        type(raw) is list
+        and len(raw) <= 2
+        and all(is_segment_id(name) and _natural(size) and _natural(crc32) for name, size, crc32 in raw)
     )
 
 
@@ -202,15 +213,15 @@ def read_toc(folder: str, name: str = TOC_NAME) -> Toc:
             raise damaged(path, "fails its checksum")
         segments = [_segment_of(segment) for segment in raw["segments"]]
         generation, meta, places, stamps = raw["generation"], raw["meta"], raw["places"], raw["stamps"]
+        good = type(version) is int and _natural(generation) and type(meta) is dict and _are_places(places)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise damaged(path, "not a table of contents, or cut short") from None
-    good = type(version) is int and _natural(generation) and type(meta) is dict and _is_places(places)
     good = good and _are_stamps(stamps)
     if not good or None in segments:
         raise damaged(path, "makes no sense")
     whole = [segment for segment in segments if segment is not None]
     known = {name: (stamp[0], stamp[1], stamp[2]) for name, stamp in stamps.items()}
-    return Toc(generation, whole, meta, None if places is None else (places[0], places[1], places[2]), known)
+    return Toc(generation, whole, meta, [(name, size, crc32) for name, size, crc32 in places], known)
 
 
 def read_generation(folder: str | os.PathLike[str]) -> int | None:

@@ -29,9 +29,12 @@ from papersearch.errors import CorpusError, IndexDamagedError, IndexMissingError
 from papersearch.files import (
     TERMS_NAME,
     FileState,
+    Known,
     changed_files,
+    cut,
     decode,
     digest_of,
+    digest_of_pieces,
     disk_path,
     read_bytes,
     require,
@@ -48,10 +51,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from papersearch.digest import Kept, Row
-    from papersearch.files import Notice
+    from papersearch.digest import Kept, Resolver, Row
+    from papersearch.files import Notice, Stat
     from papersearch.glossary.terms import Terms
-    from papersearch.index.places import Columns, Places
+    from papersearch.index.places import Columns, Edit, Places
     from papersearch.index.workers import Workers
     from papersearch.index.writer import IndexWriter
     from papersearch.reports import Changes
@@ -97,7 +100,7 @@ def absolute(roots: Sequence[str]) -> list[str]:
 
 def stale_files(snapshot: Snapshot, roots: Sequence[str]) -> list[str]:
     """Notes that are not what the snapshot was built from. Raises CorpusError if a root is gone."""
-    known = snapshot.places.states() if snapshot.places is not None else []
+    known = snapshot.places.states() if snapshot.places is not None else Known([], b"")
     return changed_files(roots, known, int(snapshot.meta.get("looked_at", 0)))
 
 
@@ -117,18 +120,20 @@ def update(
     dry_run: bool = False,
     progress: Progress | None = None,
     lock_timeout_s: float = 10.0,
+    current: Snapshot | None = None,
 ) -> Changes:
     """Bring the index in `folder` to the state of the notes under `roots`, in one step.
 
     Raises CorpusError when there is nothing to index (an index that is there stays), IndexBusyError,
-    IndexReadOnlyError. An index that is damaged or of another version is built anew.
+    IndexReadOnlyError. An index that is damaged or of another version is built anew. `current`: an open snapshot of it,
+    if the caller has one.
     """
     started = time.perf_counter()
     if not roots:
         raise UsageError("no corpus is named; name a folder of Markdown or one file")
     for root in roots:
         require(root)  # a missing corpus is told before anything is locked or created
-    reason = _reason_to_rebuild(folder, roots, rebuild)
+    reason = _reason_to_rebuild(folder, roots, rebuild, current)
     if dry_run:
         with contextlib.nullcontext() if reason else open_snapshot(folder) as base:
             look = _look(roots)
@@ -140,7 +145,7 @@ def update(
     while True:
         try:
             with (
-                IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason)) as writer,
+                IndexWriter(folder, lock_timeout_s=lock_timeout_s, fresh=bool(reason), like=current) as writer,
                 contextlib.ExitStack() as helpers,
             ):
                 base = writer.base
@@ -150,7 +155,7 @@ def update(
                     # Another process changed the index between the look and the lock.
                     reason = NO_INDEX if base is None else _outdated(base, terms)
                     continue
-                expected = sum(state.size for state in look.states) if reason else 0
+                expected = sum(size for _, size, _, _ in look.stats) if reason else 0
                 analysis = _Analysis(folder, terms, helpers, expected)
                 plan = _plan(roots, base, look, terms, reason)
                 _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
@@ -174,7 +179,7 @@ def _carry_out(
     from papersearch.glossary import shipped_in
     from papersearch.glossary.cedict import compile_dictionary, prepare_dictionary
 
-    if not plan.columns.ids:
+    if not len(plan.columns):
         left = "the index is left as it was" if base is not None else "put Markdown notes there or name another folder"
         raise CorpusError(f"no papers found in {', '.join(roots)}; {left}")
     prepare = partial(prepare_dictionary, writer.folder, anew=anew)
@@ -244,21 +249,23 @@ class _Look(Record):
     """What there was when a build began: taken before anything is read, so that the next look sees what came since."""
 
     at_ns: int
-    states: list[FileState]
-    """Those of the files of terms with their digests."""
+    stats: list[Stat]
     remarks: list[Notice]
+    digests: dict[str, str]
+    """Those of the files of terms, by their paths."""
 
 
 def _look(roots: Sequence[str]) -> _Look:
     at_ns = time.time_ns()
-    states, remarks = scan(roots)
-    prefixes = root_names(roots)
-    for number, state in enumerate(states):
-        if state.path.endswith(TERMS_NAME) and state.path.removesuffix(TERMS_NAME) in prefixes:
+    stats, remarks = scan(roots)
+    digests: dict[str, str] = {}
+    there = {path for path, *_ in stats}
+    for prefix in root_names(roots):
+        path = prefix + TERMS_NAME
+        if path in there:
             with contextlib.suppress(OSError):
-                digest = digest_of(read_bytes(disk_path(roots, state.path)))
-                states[number] = state.replace(digest=digest)
-    return _Look(at_ns, states, remarks)
+                digests[path] = digest_of(read_bytes(disk_path(roots, path)))
+    return _Look(at_ns, stats, remarks, digests)
 
 
 def read_terms(roots: Sequence[str], meta: dict[str, Any]) -> Terms:
@@ -288,12 +295,12 @@ def _timed(changes: Changes, started: float, *, dry_run: bool = False) -> Change
     return changes.replace(took_ms=(time.perf_counter() - started) * 1000, dry_run=dry_run)
 
 
-def _reason_to_rebuild(folder: str, roots: Sequence[str], rebuild: bool) -> str:
+def _reason_to_rebuild(folder: str, roots: Sequence[str], rebuild: bool, current: Snapshot | None) -> str:
     """Why everything has to be analysed again; empty if what changed is enough."""
     if rebuild:
         return "asked for"
     try:
-        with open_snapshot(folder) as snapshot:
+        with open_snapshot(folder, current) as snapshot:
             return _outdated(snapshot, read_terms(roots, snapshot.meta))
     except IndexMissingError:
         return NO_INDEX
@@ -318,9 +325,13 @@ def _outdated(snapshot: Snapshot, terms: Terms) -> str:
 
 
 def _differs(base: Snapshot, plan: _Plan) -> bool:
+    from papersearch.index.places import Edit
+
     volatile = {"built_at", "looked_at"}
     if any(base.meta.get(key) != value for key, value in plan.meta.items() if key not in volatile):
         return True
+    if isinstance(plan.columns, Edit):
+        return plan.columns.changes
     return base.places is None or not base.places.same(plan.columns)
 
 
@@ -330,25 +341,26 @@ class _Plan(Record):
     changes: Changes
     work: list[Paper]
     meta: dict[str, Any]
-    columns: Columns
+    columns: Columns | Edit
 
 
 def _plan(roots: Sequence[str], base: Snapshot | None, look: _Look, terms: Terms, reason: str) -> _Plan:
-    states = look.states
     if base is not None and base.places is not None and not terms.problems and not look.remarks and len(roots) == 1:
-        plan = _plan_of_edits(roots, base, base.places, terms, states, look.at_ns)
+        plan = _plan_of_edits(roots, base, base.places, terms, look)
         if plan is not None:
             return plan
     from papersearch.digest import read_corpus
     from papersearch.index.places import Columns
     from papersearch.reports import Changes
 
-    corpus, contents = read_corpus(roots, scanned=(states, look.remarks), last_known=_last_known(base, roots))
-    columns = Columns([s.replace(digest=digest_of(contents[s.path])) if s.path in contents else s for s in states])
-    numbers = {state.path: number for number, state in enumerate(states)}
+    corpus, digests = read_corpus(roots, scanned=(look.stats, look.remarks), last_known=_last_known(base, roots))
+    digests |= look.digests
+    columns = Columns(FileState(*stat, digests.get(stat[0], "")) for stat in look.stats)
+    numbers = {path: number for number, (path, *_) in enumerate(look.stats)}
+    columns.outlines = {numbers[path]: outline for path, outline in corpus.outlines.items()}
     before: dict[str, int] = {}
     if base is not None and base.places is not None:
-        before = dict(zip(base.places.ids(), base.places.digests(), strict=True))
+        before = dict(zip(base.places.ids(), base.places.values("digests"), strict=True))
     added, changed, work = [], [], []
     kept = set()
     columns.links = sorted((numbers[source], numbers[target]) for source, target in corpus.links)
@@ -388,17 +400,16 @@ def _last_known(base: Snapshot | None, roots: Sequence[str]) -> Callable[[str], 
     if base is None or base.places is None or base.meta.get("roots") != absolute(roots):
         return lambda path: None
     places = base.places
-    paths = [state.path for state in places.states()]
+    paths = [path for path, *_ in places.states().stats]
     numbers = {path: number for number, path in enumerate(paths)}
     links = places.links()
 
     def papers(number: int) -> Iterator[Row]:
         ranks = places.of_file(number)
-        keys = places.values("keys")
-        for rank, packed in zip(ranks, places.packed(ranks.start, ranks.stop), strict=True):
+        for key, packed in zip(places.values("keys", ranks), places.values("ids", ranks), strict=True):
             doc = _doc_of(base, unpack_id(packed))
             paper = Paper.from_stored(base.stored(doc), *places.place(doc))
-            yield Row(keys[rank], paper.line, paper)
+            yield Row(key, paper.line, paper)
 
     def last_known(path: str) -> Kept | None:
         number = numbers.get(path)
@@ -441,9 +452,7 @@ def _meta(
     }
 
 
-def _plan_of_edits(
-    roots: Sequence[str], base: Snapshot, places: Places, terms: Terms, states: Sequence[FileState], looked_at: int
-) -> _Plan | None:
+def _plan_of_edits(roots: Sequence[str], base: Snapshot, places: Places, terms: Terms, look: _Look) -> _Plan | None:
     """The plan where files were edited: these are read, and those that links connect with them, and of them only
     the papers whose source changed.
 
@@ -451,22 +460,22 @@ def _plan_of_edits(
     need ids with ordinals.
     """
     from papersearch.digest import base_id
-    from papersearch.index.places import Columns, has_ordinal, pack_id, unpack_id
+    from papersearch.index.places import Edit, has_ordinal, pack_id, unpack_id
     from papersearch.reports import Changes
 
-    meta = base.meta
+    meta, stats = base.meta, look.stats
     known = places.states()
+    paths = [path for path, *_ in stats]
     remarked = meta.get("warnings") or meta.get("skipped")
-    if remarked or meta.get("roots") != absolute(roots) or [s.path for s in known] != [s.path for s in states]:
+    if remarked or meta.get("roots") != absolute(roots) or [path for path, *_ in known.stats] != paths:
         return None
-    paths = [state.path for state in states]
-    edited = set(changed_files(roots, known, int(meta.get("looked_at", 0)), states))
-    columns = places.copied([old.at(new) for old, new in zip(known, states, strict=True)])
-    if TERMS_NAME in edited:
-        edited.remove(TERMS_NAME)
-        number = paths.index(TERMS_NAME)
-        columns.states[number] = states[number]
-    found = _read_edited(roots, places, columns, {n for n, path in enumerate(paths) if path in edited})
+    edited = set(changed_files(roots, known, int(meta.get("looked_at", 0)), stats))
+    edit = Edit(places)
+    for number, (old, new) in enumerate(zip(known.stats, stats, strict=True)):
+        if old != new or old[0] in edited:
+            edit.states[number] = FileState(*new, look.digests.get(new[0]) or known.digest(number))
+    edited.discard(TERMS_NAME)
+    found = _read_edited(roots, edit, paths, {number for number in edit.states if paths[number] in edited})
     if found is None:
         return None
     counts = Counter({str(kind): int(count) for kind, count in meta.get("counts", {}).items()})
@@ -474,109 +483,168 @@ def _plan_of_edits(
     changed: list[str] = []
     removed: list[str] = []
     work: list[Paper] = []
-    for number, rows in found.items():
-        ranks = places.of_file(number)
-        ids = places.packed(ranks.start, ranks.stop)
-        rank_of = {key: rank for rank, key in zip(ranks, places.values("keys")[ranks.start : ranks.stop], strict=True)}
-        before = dict(zip(ids, ranks, strict=True))
-        new = Columns(())
-        kept: list[tuple[int, int]] = []
+    for number, (ranks, rows, shift) in sorted(found.items()):
+        ids, digests, keys, lines = (places.values(name, ranks) for name in ("ids", "digests", "keys", "lines"))
+        at = {key: n for n, key in enumerate(keys)}
+        before = {paper_id: n for n, paper_id in enumerate(ids)}
+        if any(map(has_ordinal, ids)):
+            return None
+        edit.replace(ranks)
+        now: list[int] = []
+        run = (0, 0, 0)
         for row in rows:
             if row.paper is None:
-                rank = rank_of[row.key]
-                before.pop(ids[rank - ranks.start], None)
-                if kept and rank != kept[-1][0] + 1:
-                    _keep(new, places, kept)
-                kept.append((rank, row.line))
+                n = at[row.key]
+                now.append(ids[n])
+                before.pop(ids[n], None)
+                if (n, row.line - lines[n]) != run[1:]:
+                    edit.keep(range(ranks.start + run[0], ranks.start + run[1]), run[2])
+                    run = (n, n, row.line - lines[n])
+                run = (run[0], n + 1, run[2])
                 continue
-            _keep(new, places, kept)
+            edit.keep(range(ranks.start + run[0], ranks.start + run[1]), run[2])
+            run = (0, 0, 0)
             paper = row.paper.replace(id=base_id(row.paper))
             digest = paper_digest(paper.stored())
-            new.add(paper, number, digest, row.key)
-            old = before.pop(pack_id(paper.id), None)
-            if old is None and base.doc_of(paper.id) is not None:
+            now.append(pack_id(paper.id))
+            was = before.pop(now[-1], None)
+            if was is None and base.doc_of(paper.id) is not None:
                 return None
-            if old is not None and places.values("digests")[old] == digest:
+            same = was is not None and digests[was] == digest
+            edit.add(paper, number, digest, row.key, ranks[was] if was is not None and same else None)
+            if same:
                 continue
-            (changed if old is not None else added).append(paper.id)
-            if old is not None:
-                _forget(base, paper.id, columns, counts)
-            columns.label(paper.category, paper.venue, paper.orgs)
+            (changed if was is not None else added).append(paper.id)
+            if was is not None:
+                _forget(base, paper.id, edit, counts)
+            edit.label(paper.category, paper.venue, paper.orgs)
             counts[paper.kind] += 1
             work.append(paper)
-        _keep(new, places, kept)
-        if any(map(has_ordinal, ids)) or len(set(new.ids)) < len(new.ids):
+        edit.keep(range(ranks.start + run[0], ranks.start + run[1]), run[2])
+        if len(set(now)) < len(now):
             return None
         for paper_id in map(unpack_id, before):
             if base.doc_of(f"{paper_id}-2") is not None:
                 return None
-            _forget(base, paper_id, columns, counts)
+            _forget(base, paper_id, edit, counts)
             removed.append(paper_id)
-        columns.splice(ranks.start, ranks.stop, new)
+        if shift:
+            rest = range(ranks.stop, places.of_file(number).stop)
+            edit.replace(rest)
+            edit.keep(rest, shift)
+    edit.finish()
     if len(set(added)) < len(added):
         return None  # the same new paper in two files
     changes = Changes(
         added=tuple(added),
         changed=tuple(changed),
         removed=tuple(removed),
-        unchanged=len(columns.ids) - len(work),
+        unchanged=len(edit) - len(work),
         files=sum(path != TERMS_NAME for path in paths),
     )
-    return _Plan(changes, work, _meta(roots, terms, looked_at, counts), columns)
+    return _Plan(changes, work, _meta(roots, terms, look.at_ns, counts), edit)
 
 
-def _keep(columns: Columns, places: Places, kept: list[tuple[int, int]]) -> None:
-    """Hand papers (consecutive rank, line of today) on to the columns, and forget them."""
-    if kept:
-        columns.keep(places, range(kept[0][0], kept[-1][0] + 1), [line for _, line in kept])
-        kept.clear()
+_Found = dict[int, tuple[range, list["Row"], int]]
+"""Number of a file → ranks of papers, what stands there now, and how many lines further down the rest of the file is.
+Papers whose source is known have only a key."""
 
 
-def _read_edited(
-    roots: Sequence[str], places: Places, columns: Columns, edited: set[int]
-) -> dict[int, list[Row]] | None:
-    """Number of each file that has to be looked at → its papers, those whose source is known only by their keys; the
-    columns are told of what the files are now, and of their links. None if one cannot be read as what it was.
+def _read_edited(roots: Sequence[str], edit: Edit, paths: list[str], edited: set[int]) -> _Found | None:
+    """What is new in files that were edited, and in those that links connect with them; the edit is told of their
+    contents and links. None if one cannot be read as what it was.
     """
-    from papersearch.digest import Note, Resolver, parse_note, read_together
+    from papersearch.digest import Resolver, read_edited
 
-    paths = [state.path for state in columns.states]
-    numbers = {path: number for number, path in enumerate(paths)}
+    places = edit.base
     resolver = Resolver((path for path in paths if path != TERMS_NAME), whole_folder=os.path.isdir(roots[0]))
+    linked = {number for link in edit.links for number in link}
+    contents: dict[int, bytes] = {}
+    found: _Found = {}
+    for number in edited:
+        path = paths[number]
+        try:
+            data = contents[number] = read_bytes(disk_path(roots, path))
+        except OSError:
+            return None
+        outline = places.outline(number) if number not in linked else b""
+        ranks = places.of_file(number)
+
+        def keys(first: int, end: int, ranks: range = ranks) -> frozenset[int]:
+            return frozenset(places.values("keys", ranks[first:end]))
+
+        def is_note(url: str, path: str = path) -> bool:
+            return resolver.resolve(path, url)[0] not in (None, path)
+
+        if outline and (new := read_edited(path, data, outline, keys, is_note)) is not None:
+            found[number] = ranks[new.first : new.end], new.rows, new.shift
+            edit.states[number] = edit.states[number].replace(digest=new.digest)
+            edit.outlines[number] = new.outline
+    rest = _read_whole(roots, edit, paths, resolver, contents, edited - found.keys())
+    if rest is None or rest.keys() & found.keys():
+        return None  # a file that was read in part, and one that now links to it
+    return found | rest
+
+
+def _read_whole(
+    roots: Sequence[str],
+    edit: Edit,
+    paths: list[str],
+    resolver: Resolver,
+    contents: dict[int, bytes],
+    edited: set[int],
+) -> _Found | None:
+    """As _read_edited(), of files that have to be read as a whole. `contents`: those that were read already."""
+    if not edited:
+        return {}
+    from papersearch.digest import Note, lines_of_pieces, parse_note, read_together
+
+    places = edit.base
+    numbers = {path: number for number, path in enumerate(paths)}
     neighbours: dict[int, set[int]] = {}
-    for source, target in columns.links:
+    for source, target in edit.links:
         neighbours.setdefault(source, set()).add(target)
         neighbours.setdefault(target, set()).add(source)
     notes: dict[int, Note] = {}
+    cuts = {}
     pending = set(edited)
     while pending:
         number = pending.pop()
         path = paths[number]
         try:
-            data = read_bytes(disk_path(roots, path))
+            data = contents[number] if number in contents else read_bytes(disk_path(roots, path))
         except OSError:
             return None
         text, remark = decode(data)
         if remark:
             return None
-        columns.states[number] = columns.states[number].replace(digest=digest_of(data))
+        starts, pieces = cut(data)
+        if lines := lines_of_pieces(data, starts):
+            cuts[path] = lines, pieces
+        state = edit.states.get(number) or places.states().state(number)
+        digest = digest_of_pieces(pieces)
+        if number in edit.states or digest != state.digest:
+            edit.states[number] = state.replace(digest=digest)
         note = notes[number] = parse_note(path, text)
         near = {numbers[there] for _, url in note.links_to_notes() if (there := resolver.resolve(path, url)[0])}
         pending |= (near | neighbours.get(number, set())) - notes.keys()
     in_order = sorted(notes)
-    old = {
-        paths[n]: frozenset(places.values("keys")[(ranks := places.of_file(n)).start : ranks.stop]) for n in in_order
-    }
-    found = read_together([notes[n] for n in in_order], resolver, old)
-    others = [link for link in columns.links if link[0] not in notes]
-    columns.links = sorted(others + [(numbers[source], numbers[target]) for source, target in found.links])
-    return {n: found.rows[paths[n]] for n in in_order}
+    ranks_of = {number: places.of_file(number) for number in in_order}
+    keys = {paths[number]: frozenset(places.values("keys", ranks)) for number, ranks in ranks_of.items()}
+    together = read_together([notes[number] for number in in_order], resolver, keys, cuts=cuts)
+    others = [link for link in edit.links if link[0] not in notes]
+    edit.links = sorted(others + [(numbers[source], numbers[target]) for source, target in together.links])
+    for number in in_order:
+        outline = together.outlines.get(paths[number], b"")
+        if outline != places.outline(number):
+            edit.outlines[number] = outline
+    return {number: (ranks_of[number], together.rows[paths[number]], 0) for number in in_order}
 
 
-def _forget(base: Snapshot, paper_id: str, columns: Columns, counts: Counter[str]) -> None:
+def _forget(base: Snapshot, paper_id: str, edit: Edit, counts: Counter[str]) -> None:
     """Take what a paper was before out of the labels and counts."""
     stored = base.stored(_doc_of(base, paper_id))
-    columns.label(stored["category"], stored["venue"], stored["orgs"], -1)
+    edit.label(stored["category"], stored["venue"], stored["orgs"], -1)
     counts[stored["kind"]] -= 1
 
 

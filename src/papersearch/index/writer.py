@@ -13,20 +13,21 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from papersearch import fields
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
 from papersearch.index.builder import json_bytes
 from papersearch.index.lock import WriteLock, folder_error
-from papersearch.index.places import NOWHERE, Columns, pack_id
+from papersearch.index.places import NOWHERE, Columns, Edit, pack_id
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.segment import Segment
 from papersearch.index.toc import PLACES, PREVIOUS_NAME, SegmentEntry, Toc, new_segment_id, read_toc, remove_left_over
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+    from whoosh.fields import Schema
 
     from papersearch.index.codec import FlatSegment, FlatSegmentWriter
 
@@ -57,6 +58,7 @@ class IndexWriter:
         lock_timeout_s: seconds to wait for another writer.
         fresh: start from nothing, whatever the folder holds, even if that is damaged. The old generation stays
             current until commit().
+        like: an open snapshot of the folder, if the caller has one: what has not changed is not opened again.
 
     Raises:
         IndexBusyError: another process is writing.
@@ -64,7 +66,14 @@ class IndexWriter:
         IndexDamagedError: the index cannot be read, and `fresh` is not given.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, lock_timeout_s: float = 10.0, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        lock_timeout_s: float = 10.0,
+        fresh: bool = False,
+        like: Snapshot | None = None,
+    ) -> None:
         from papersearch.index import codec
 
         self.folder = os.fspath(folder)
@@ -75,11 +84,11 @@ class IndexWriter:
                 toc = Toc(_last_generation(self.folder), [], {})
             else:
                 try:
-                    self._base = open_snapshot(self.folder)
-                    toc = read_toc(self.folder)
+                    self._base = open_snapshot(self.folder, like)
+                    toc = self._base.toc
                 except IndexMissingError:
                     toc = Toc(0, [], {})
-            self._segments = codec.FlatSegmentWriter(codec.FlatIndex(self.folder, codec.index_schema(), toc))
+            self._segments = codec.FlatSegmentWriter(codec.FlatIndex(self.folder, _schema(), toc))
         except BaseException:
             self._release()
             raise
@@ -146,7 +155,7 @@ class IndexWriter:
         self._segments.delete_document(committed)
         return True
 
-    def commit(self, meta: dict[str, Any], places: Columns | None = None) -> int:
+    def commit(self, meta: dict[str, Any], places: Columns | Edit | None = None) -> int:
         """Make the changes the current generation; its number. The writer is finished.
 
         Args:
@@ -171,59 +180,46 @@ class IndexWriter:
         self._release()
         return generation
 
-    def _write_places(self, columns: Columns, folder: str, entries: list[SegmentEntry]) -> tuple[str, int, int]:
-        """Write the file of places of the segments that are about to become current; what Toc.places says of it."""
-        rank_of = self._ranks_of(columns)
-        kept = {} if columns.base is None or self._base is None else self._kept_ranks(columns)
-        ranks = array("I")
-        for entry in entries:
-            numbers = kept.get(entry.segment_id)
-            if numbers is None:
-                numbers = array("I", [NOWHERE]) * entry.documents
-                field = Segment(folder, entry).field(fields.ID)
-                if field is not None:
-                    for number, paper_id in enumerate(field.texts(range(field.term_count))):
-                        for doc in field.docs_of(number):
-                            if doc not in entry.deleted:
-                                numbers[doc] = rank_of(paper_id)
-            ranks += numbers
+    def _write_places(
+        self, columns: Columns | Edit, folder: str, entries: list[SegmentEntry]
+    ) -> list[tuple[str, int, int]]:
+        """Write where the papers of the segments stand that are about to become current; what Toc.places says of it."""
         name = new_segment_id()
-        return (name, *columns.write(os.path.join(folder, f"{name}.{PLACES}"), ranks))
+        path = os.path.join(folder, f"{name}.{PLACES}")
+        segments = [(entry.segment_id, entry.documents) for entry in entries]
+        entry_of = {entry.segment_id: entry for entry in entries}
 
-    def _kept_ranks(self, columns: Columns) -> dict[str, array[int]]:
-        """Segment that was there → today's ranks of its documents (of deleted ones anything)."""
-        assert columns.base is not None and self._base is not None
-        ranks, now = columns.base.ranks(), columns.ranks_now()
-        if now is not None:
-            now.append(NOWHERE)
-            last = len(now) - 1
-            ranks = array("I", [now[rank if rank < last else last] for rank in ranks])
-        return {
-            segment.entry.segment_id: ranks[start : start + segment.documents]
-            for start, segment in self._base.segments()
-        }
+        def rows(row_of: Callable[[str], int], segment: str) -> array[int]:
+            """The rows of the documents of a segment."""
+            entry = entry_of[segment]
+            found = array("I", [NOWHERE]) * entry.documents
+            field = Segment(folder, entry).field(fields.ID)
+            if field is not None:
+                for number, paper_id in enumerate(field.texts(range(field.term_count))):
+                    for doc in field.docs_of(number):
+                        if doc not in entry.deleted:
+                            found[doc] = row_of(paper_id)
+            return found
 
-    def _ranks_of(self, columns: Columns) -> Callable[[str], int]:
-        """Id → rank."""
-        if columns.base is None or self._base is None:
-            ranks = {number: rank for rank, number in enumerate(columns.ids)}
-            return lambda paper_id: ranks[pack_id(paper_id)]
-        now, base, places = columns.ranks_now(), self._base, columns.base
-        spliced: dict[int, int] = {}
-        shift = 0
-        for first, end, ids in columns.spliced:
-            spliced.update((number, first + shift + n) for n, number in enumerate(ids))
-            shift += len(ids) - (end - first)
+        if isinstance(columns, Columns):
+            rank_of = {number: rank for rank, number in enumerate(columns.ids)}
+            ranks = array("I")
+            for segment, _ in segments:
+                ranks += rows(lambda paper_id: rank_of[pack_id(paper_id)], segment)
+            return [(name, *columns.write(path, ranks, segments))]
+        assert self._base is not None
+        base = self._base
 
-        def rank_of(paper_id: str) -> int:
-            rank = spliced.get(pack_id(paper_id))
-            if rank is None:
+        def row_of(paper_id: str) -> int:
+            row = columns.rows_of.get(pack_id(paper_id))
+            if row is None:
                 doc = base.doc_of(paper_id)
                 assert doc is not None  # it was merged from there
-                rank = places.rank(doc) if now is None else now[places.rank(doc)]
-            return rank
+                row = columns.base.row(doc)
+            return row
 
-        return rank_of
+        is_part, written = columns.write(path, segments, partial(rows, row_of))
+        return [*(base.toc.places[:1] if is_part else ()), (name, *written)]
 
     def abort(self) -> None:
         """Forget all changes, and delete what was written for them. Does nothing on a writer that is finished."""
@@ -277,6 +273,14 @@ def _add(segments: FlatSegmentWriter, document: Document) -> tuple[FlatSegment, 
     if not all(isinstance(value, str) for values in exact.values() for value in values):
         raise UsageError(f"a value of an exact field of document {document.id!r} is not text")
     return segments.add_tokens(document.tokens, lengths, stored, exact)
+
+
+@cache
+def _schema() -> Schema:
+    """Whoosh compiles much for a schema, and never changes one that it was given."""
+    from papersearch.index import codec
+
+    return codec.index_schema()
 
 
 def _last_generation(folder: str) -> int:
