@@ -99,6 +99,11 @@ BARS = (
         at_least=True,
     ),
     Bar("one edit, 10,000: ours ÷ Whoosh + jieba", 1.0, lambda f: ratio(f, "edit", "10000", OURS, stock.WHOOSH_NAME)),
+    Bar(
+        "one edit, 10,000 in one file: ours ÷ Whoosh + jieba",
+        1.0,
+        lambda f: ratio(f, "edit", "10000", ONE_FILE, stock.WHOOSH_NAME),
+    ),
     Bar("one edit: slope from 1,000 papers on", 0.2, lambda f: slope(f, "edit", OURS)),
     Bar("index ÷ digest in bytes, 10,000", 1.5, lambda f: f["size"]["10000"][OURS]),
     Bar("index ÷ digest in bytes, 10,000, Chinese and English text", 1.5, lambda f: f["size"]["zh-en 10000"][OURS]),
