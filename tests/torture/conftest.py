@@ -37,6 +37,12 @@ def _one_small_glossary(small_glossary: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture(autouse=True)
+def _no_general_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where its package is installed: two megabytes more in each index. `dictionary` puts a small one there."""
+    monkeypatch.setattr("papersearch.glossary.cedict.installed", lambda: "")
+
+
+@pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill does not undo what was written, synced or not; power failures are played by faults.Disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -117,9 +117,17 @@ def debris(folder: Path) -> set[str]:
     return set(os.listdir(folder)) - known
 
 
+def imports_for(glossary: Path) -> str:
+    """Python that makes of `papersearch` what the tests have: a small glossary, and no general dictionary."""
+    return (
+        "from papersearch import api, cli, glossary; from papersearch.glossary import cedict; "
+        f"glossary.sources = lambda: [{str(glossary)!r}]; cedict.installed = lambda: ''"
+    )
+
+
 def program(glossary: Path, setting: str = "pass") -> list[str]:
     """The command line of a process that is `papersearch` but for its small glossary, which takes no time to compile."""
-    code = f"from papersearch import api, cli, glossary; glossary.sources = lambda: [{str(glossary)!r}]; {setting}; cli.main()"
+    code = f"{imports_for(glossary)}; {setting}; cli.main()"
     return [sys.executable, "-c", code]
 
 

