@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import subprocess
+import sys
+import threading
 import zlib
 from array import array
 from pathlib import Path
@@ -63,7 +67,7 @@ def forge(path: Path, directory: object, body: bytes = bytes(64)) -> None:
     path.write_bytes(head + data + trailer + zlib.crc32(data).to_bytes(4, "little") + TRAILER_MAGIC)
 
 
-@pytest.mark.parametrize("read_whole_bytes", [0, 1 << 20], ids=["mapped", "read"])
+@pytest.mark.parametrize("read_whole_bytes", [0, 1 << 20], ids=["piece by piece", "whole"])
 def test_what_is_written_is_read(path: Path, monkeypatch: pytest.MonkeyPatch, read_whole_bytes: int) -> None:
     monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", read_whole_bytes)
     assert read(path) == WRITTEN
@@ -130,6 +134,144 @@ def test_large_sections_are_left_to_the_full_check(path: Path, monkeypatch: pyte
     monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", 0)
     assert FlatFile(str(path)).section("streamed").tolist() != WRITTEN["streamed"]
     assert FlatFile(str(path)).failed_checksums() == ["streamed"]
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every section as if it were too large to be read whole; pages of 16 bytes."""
+    monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", 0)
+    monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", 0)
+    monkeypatch.setattr(flatfile, "PAGE_BITS", 4)
+    monkeypatch.setattr(flatfile, "PAGES_KEPT", 3)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("typecode", "BHIQd")
+def test_a_large_section_reads_as_if_it_were_in_memory(tmp_path: Path, typecode: str) -> None:
+    values = array(typecode, [n * 7 % 251 for n in range(100)])
+    writer = FlatWriter(str(tmp_path / "file"))
+    writer.put("a", values)
+    writer.close()
+    section = FlatFile(str(tmp_path / "file")).section("a", typecode)
+    assert isinstance(section, flatfile.Window)
+    cuts = [slice(a, b) for a in (None, 0, 1, 15, 16, 98, -3, 200) for b in (None, 0, 1, 2, 17, 100, -1, 300)]
+    for _ in range(2):
+        assert len(section) == 100 and [section[n] for n in range(-100, 100)] == 2 * list(values)
+        assert [section[cut].tolist() for cut in cuts] == [list(values[cut]) for cut in cuts]
+        assert list(section) == section.tolist() == list(values) and array(typecode, section) == values
+        assert bytes(section) == values.tobytes() == section.cast("B").tobytes()
+        for out in (100, -101):
+            with pytest.raises(IndexError):
+                section[out]
+        assert section.whole().tolist() == list(values)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_numpy_takes_a_large_section_for_an_array(path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    file = FlatFile(str(path))
+    for name, values in WRITTEN.items():
+        found = np.asarray(file.section(name, "BHIQd"))
+        assert found.tolist() == values and found.itemsize == getattr(SECTIONS.get(name), "itemsize", 1)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_a_large_section_that_is_wanted_whole_is_checked(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"onetwo")] ^= 1
+    path.write_bytes(data)
+    section = FlatFile(str(path)).section("streamed")
+    assert isinstance(section, flatfile.Window)
+    with pytest.raises(IndexDamagedError, match="checksum"):
+        section.whole()
+
+
+CUT = """
+import os, sys
+from papersearch.errors import IndexDamagedError
+from papersearch.index import flatfile
+
+flatfile.READ_WHOLE_BYTES = flatfile.CHECK_ON_USE_BYTES = 0
+file = flatfile.FlatFile(sys.argv[1])
+sections = [file.section(name, "BHIQd") for name in file.names() if file.count(name)]
+os.truncate(sys.argv[1], 0)
+for section in sections:
+    for read in (lambda: section[0], lambda: bytes(section), lambda: section[:1], file.check, file.recheck):
+        try:
+            read()
+        except IndexDamagedError:
+            continue
+        sys.exit("something was read")
+"""
+
+
+def test_a_file_that_is_cut_under_a_reader_is_an_error(path: Path) -> None:
+    """In a process of its own: a mapped file would end it."""
+    done = subprocess.run([sys.executable, "-c", CUT, str(path)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_read_that_fails_is_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = FlatFile(str(path))
+
+    def fail(*_: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for limit in (1 << 20, 0):
+        monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", limit)
+        monkeypatch.setattr(flatfile, "pread", os.pread)
+        monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", limit)
+        file = FlatFile(str(path))
+        monkeypatch.setattr(flatfile, "pread", fail)
+        with pytest.raises(IndexDamagedError, match=os.strerror(errno.EIO)):
+            FlatFile(str(path))
+    with pytest.raises(IndexDamagedError, match=os.strerror(errno.EIO)):
+        file.section("words")[0]
+
+
+@pytest.mark.usefixtures("pieces")
+def test_a_read_that_returns_less_is_gone_on_with(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signal or a network file system may have it."""
+    real = os.pread
+    monkeypatch.setattr(flatfile, "pread", lambda descriptor, size, start: real(descriptor, min(size, 3), start))
+    assert read(path) == WRITTEN
+
+
+@pytest.mark.usefixtures("pieces")
+def test_where_there_is_no_pread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flatfile, "_seeking", threading.Lock(), raising=False)
+    monkeypatch.setattr(flatfile, "pread", flatfile._pread_by_seeking)
+    assert read(path) == WRITTEN
+
+
+@pytest.mark.usefixtures("pieces")
+def test_two_changes_at_one_time_of_the_clock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system gives both the same time: what was sound after the first may not be after the second."""
+    file = FlatFile(str(path))
+    os.utime(path)
+    file.recheck()
+    state = path.stat()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"onetwo")] ^= 1
+    path.write_bytes(data)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: state)
+    with pytest.raises(IndexDamagedError, match="streamed fails"):
+        file.recheck()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.usefixtures("pieces")
+def test_descriptors_are_closed_with_the_last_reader(path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    file = FlatFile(str(path))
+    section = file.section("words")
+    del file
+    assert len(os.listdir("/proc/self/fd")) == before + 1 and section[0] == 7
+    del section
+    for _ in range(3):
+        with pytest.raises(IndexDamagedError):
+            FlatFile(str(path), size=1)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_section_of_another_type_is_refused(path: Path) -> None:

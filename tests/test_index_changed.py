@@ -21,7 +21,7 @@ PAPERS = "".join(f"### Paper {n}[CVPR'22]\n- about yaks and w{n}\n\n" for n in r
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An index that is mapped, and no section of which is small enough to be checked when it is used."""
+    """An index that is read piece by piece, and no section of which is small enough to be checked when it is used."""
     monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", 0)
     monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", 0)
     write_notes(tmp_path / "corpus", {"d.md": f"## C\n\n{PAPERS}"})
@@ -30,7 +30,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def flip(path: Path, at: int) -> None:
-    """Change a byte in place: the file stays the same inode, which readers have mapped."""
+    """Change a byte in place: the file stays the same inode, which readers have open."""
     with path.open("r+b") as file:
         file.seek(at)
         (byte,) = file.read(1)
@@ -119,7 +119,7 @@ def test_an_open_index_does_not_mind_what_is_no_damage(index: Path) -> None:
     with open_index(index.parent / "corpus", index) as opened:
         os.utime(postings(index))
         assert opened.search("yaks").total == 300
-        for path in index.iterdir():  # as after commits; what is mapped stays
+        for path in index.iterdir():  # as after commits; what is open stays
             path.unlink()
         assert opened.search("yaks").total == 300 and not opened.notices
 

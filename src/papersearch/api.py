@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 REFRESH_LOCK_S = 0.2
 """How long a search waits for another writer before it answers from the last finished build."""
 BUILD_LOCK_S = 10.0
+MENDS = 3
+"""How often one call builds an index anew that is damaged again before it has answered."""
 KEPT_NOTES, LARGEST_KEPT = 512, 1 << 14
 """Papers that an open index keeps decoded, and characters of notes up to which one is."""
 
@@ -177,21 +180,36 @@ class Index:
         return self._sound(ask)
 
     def _sound(self, ask: Callable[[_Generation], Answered]) -> Answered:
-        """What `ask` makes of the current generation; one that turns out damaged is built anew and asked again."""
-        now = self._now
-        try:
-            now.snapshot.recheck()
-            return ask(now)
-        except IndexDamagedError as error:
-            if not self._mends:
-                raise
-            from papersearch.index.update import update
+        """What `ask` makes of the current generation, if that is what was written, before and after; one that turns out
+        damaged is built anew and asked again."""
+        for left in reversed(range(MENDS + 1)):
+            now = self._now
+            try:
+                now.snapshot.recheck()
+                answer = ask(now)
+                now.snapshot.recheck()
+                return answer
+            except IndexDamagedError as error:
+                if not (self._mends and left):
+                    raise
+                self._mend(now, error)
+        raise AssertionError("unreachable")
 
-            with self._lock:
+    def _mend(self, damaged: _Generation, error: IndexDamagedError) -> None:
+        """Take the generation that another thread or process has put in the place of a damaged one, or build it."""
+        from papersearch.index.update import update
+
+        with self._lock:
+            if self._now is not damaged:
+                return
+            now: _Generation | None = None
+            with contextlib.suppress(IndexFolderError):
+                now = _Generation(open_snapshot(self._folder))
+            if now is None or now.snapshot.generation == damaged.snapshot.generation or _is_foreign(now.snapshot):
                 update(self._roots, self._folder, rebuild=True, lock_timeout_s=BUILD_LOCK_S)
-                self._now = _Generation(open_snapshot(self._folder))
-                self._notices = (*self._notices, _mended(error))
-            return ask(self._now)
+                now = _Generation(open_snapshot(self._folder))
+            self._now = now
+            self._notices = (*self._notices, _mended(error))
 
     def _hits(self, now: _Generation, answer: Answer, offset: int) -> Iterator[Hit]:
         matched = now.searcher.matched(answer, [found.doc for found in answer.found])
@@ -286,7 +304,7 @@ def open_index(
     damage: IndexDamagedError | None = None
     try:
         snapshot = open_snapshot(folder)
-        if origin.is_foreign(folder, snapshot.meta.get("origin"), snapshot.files):
+        if _is_foreign(snapshot):
             if not os.access(folder, os.W_OK):
                 reason = "was built elsewhere, and its folder cannot be written to build it anew"
                 raise IndexReadOnlyError(f"the index in {folder} {reason}; name another folder with --index")
@@ -330,6 +348,11 @@ def open_index(
 def _remarks(now: _Generation) -> list[str]:
     """What the build had to say about files."""
     return [str(line) for key in ("skipped", "warnings") for line in now.meta.get(key, [])]
+
+
+def _is_foreign(snapshot: Snapshot) -> bool:
+    """Whether the index was not built where it lies."""
+    return origin.is_foreign(snapshot.folder, snapshot.meta.get("origin"), snapshot.files)
 
 
 def _analysed_otherwise(meta: dict[str, Any]) -> bool:
@@ -401,9 +424,7 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         corpus=tuple(roots),
         index=folder,
         built=True,
-        stale=bool(stale)
-        or origin.is_foreign(folder, snapshot.meta.get("origin"), snapshot.files)
-        or _analysed_otherwise(snapshot.meta),
+        stale=bool(stale) or _is_foreign(snapshot) or _analysed_otherwise(snapshot.meta),
         papers=int(counts.get("paper", 0)),
         notes=int(counts.get("note", 0)),
         files=snapshot.places.file_count if snapshot.places is not None else 0,

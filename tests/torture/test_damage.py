@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +21,7 @@ from papersearch.index import flatfile
 from papersearch.index.toc import DOCUMENTS, INVERTED, LOCK_NAME, PLACES, read_toc
 from papersearch.index.verify import verify
 from torture.faults import garble, in_child
-from torture.scene import answers, built, environment, program, put, right
+from torture.scene import answers, built, environment, imports_for, program, put, right
 
 Count = Callable[[str, str, int], None]
 
@@ -54,8 +57,8 @@ def two_generations(place: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(params=[False, True], ids=["small", "as if large"])
 def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once as it is, and once as if every file were so large that it is mapped, and its sections are not checked when
-    they are used."""
+    """Once as it is, and once as if every file and section were so large that it is read piece by piece, and not checked
+    when it is used."""
     if request.param:
         monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", 0)
         monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", 0)
@@ -152,7 +155,7 @@ def test_the_command_line_mends_damage_and_says_so_in_one_line(place: Path, smal
 def test_no_damage_to_a_large_file_gives_a_wrong_answer(
     place: Path, ten_thousand: tuple[Path, Path], kind: str, rounds: int, tally: Count
 ) -> None:
-    """Files of an index of 10,000 papers that are mapped and changed in place, anywhere."""
+    """Files of an index of 10,000 papers that are read piece by piece and changed in place, anywhere."""
     corpus, folder = ten_thousand[0], place / "index"
     shutil.copytree(ten_thousand[1], folder)
     queries = ("w1 w2", "检测 w30", '"w1 w2"', "paper 77", "year:2015 w9", "w4*", "venue:CVPR")
@@ -184,10 +187,10 @@ def test_no_damage_to_a_large_file_gives_a_wrong_answer(
 
 
 def change_in_place(path: Path, data: bytes, how: str, rng: random.Random) -> None:
-    """The file keeps its inode, which a reader may have mapped."""
+    """The file keeps its inode, which a reader may have open."""
     at = rng.randrange(len(data))
-    if how == "half":
-        os.truncate(path, at)
+    if how in ("half", "empty"):
+        os.truncate(path, at if how == "half" else 0)
         return
     with path.open("r+b") as file:
         file.seek(at)
@@ -197,7 +200,7 @@ def change_in_place(path: Path, data: bytes, how: str, rng: random.Random) -> No
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("how", ["flipped", "zeroed", "half"])
 @pytest.mark.parametrize("mends", [True, False], ids=["mending", "reading only"])
-def test_files_that_change_under_a_reader_who_has_mapped_them(
+def test_files_that_change_under_a_reader_who_has_them_open(
     place: Path, monkeypatch: pytest.MonkeyPatch, how: str, mends: bool, tally: Count
 ) -> None:
     """The next search notices: it is right, builds anew, or says so. Nothing crashes."""
@@ -226,9 +229,118 @@ def test_files_that_change_under_a_reader_who_has_mapped_them(
     tally("damage", "files changed under a reader", len(names))
 
 
+@pytest.mark.parametrize("how", ["flipped", "zeroed", "half"])
+def test_files_that_change_in_the_middle_of_a_search(
+    place: Path, monkeypatch: pytest.MonkeyPatch, how: str, tally: Count
+) -> None:
+    """One file or the other, changed before every third read of opening and searching: the answer is right, and one line
+    says if it took a build."""
+    monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", 0)
+    monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", 0)
+    corpus, folder = built(place / "start")
+    shutil.copytree(folder, place / "sound")
+    names = sorted(path.name for path in folder.iterdir() if len(path.stem) == 16)
+    left, name = 0, ""
+
+    def read(descriptor: int, size: int, start: int) -> bytes:
+        nonlocal left
+        left -= 1
+        if not left:
+            path = folder / name
+            change_in_place(path, path.read_bytes(), how, rng)
+        return os.pread(descriptor, size, start)
+
+    struck = mended = 0
+    monkeypatch.setattr(flatfile, "pread", read)
+    for seed in range(42):
+        rng = random.Random(f"{how} {seed}")
+        shutil.rmtree(folder)
+        shutil.copytree(place / "sound", folder)
+        name, left = names[seed % len(names)], 1 + 3 * seed
+        with open_index(corpus, folder) as index:
+            assert answers(index) == right(0), (name, seed)
+            assert len(index.notices) <= 1, (name, seed)
+            struck += left <= 0
+            mended += len(index.notices)
+    assert struck > 30 and mended > struck // 2
+    tally("damage", "files changed in the middle of a search", struck)
+
+
+READER = """
+import sys, threading, time
+from papersearch.errors import PapersearchError
+
+corpus, folder, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+end, wrong, searches = time.monotonic() + seconds, [], []
+shared = api.open_index(corpus, folder)
+wanted = [[(hit.paper.id, hit.snippet) for hit in shared.search(query)] for query in sys.argv[4:]]
+
+def search(number):
+    done = 0
+    while time.monotonic() < end:
+        try:
+            index = shared if number % 2 else api.open_index(corpus, folder)
+            for query, hits in zip(sys.argv[4:], wanted):
+                done += 1
+                if [(hit.paper.id, hit.snippet) for hit in index.search(query)] != hits:
+                    wrong.append(f"another answer to {query}")
+        except PapersearchError as error:
+            if "\\n" in str(error):
+                wrong.append(str(error))
+        except Exception as error:
+            wrong.append(repr(error))
+    searches.append(done)
+
+threads = [threading.Thread(target=search, args=(n,)) for n in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(sum(searches), *wrong[:3])
+"""
+
+
+def test_files_that_are_cut_under_processes_that_search(place: Path, small_glossary: Path, tally: Count) -> None:
+    cut_under_readers(place, small_glossary, 2, tally)
+
+
+@pytest.mark.slow
+def test_files_that_are_cut_under_processes_that_search_for_longer(
+    place: Path, small_glossary: Path, rounds: int, tally: Count
+) -> None:
+    cut_under_readers(place, small_glossary, 6 * rounds, tally)
+
+
+def cut_under_readers(place: Path, small_glossary: Path, seconds: int, tally: Count) -> None:
+    """Two processes of four threads; somebody cuts, zeroes and flips one file after the other, whenever it likes. A file
+    that is mapped ends the process that touches what is gone."""
+    corpus, folder = built(place / "start")
+    limits = "from papersearch.index import flatfile; flatfile.READ_WHOLE_BYTES = flatfile.CHECK_ON_USE_BYTES = 0"
+    code = f"{imports_for(small_glossary)}; {limits}\n{READER}"
+    command = [sys.executable, "-c", code, str(corpus), str(folder), str(seconds), "检测", "shared words"]
+    readers = [
+        subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    rng = random.Random(3)
+    cuts = 0
+    while any(reader.poll() is None for reader in readers):
+        paths = sorted(path for path in folder.iterdir() if len(path.stem) == 16)
+        with contextlib.suppress(OSError, ValueError):  # a build was faster
+            path = rng.choice(paths)
+            change_in_place(path, path.read_bytes(), rng.choice(("empty", "half", "zeroed", "flipped")), rng)
+            cuts += 1
+        time.sleep(rng.random() / 4)
+    for reader in readers:
+        out, err = reader.communicate()
+        assert (reader.returncode, err) == (0, "")
+        assert out.split()[1:] == [], out
+    tally("damage", "files changed under processes that search", cuts)
+    with open_index(corpus, folder) as index:
+        assert answers(index) == right(0)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_no_file_of_ours_is_ever_changed_in_place(place: Path) -> None:
-    """A mapped file must not shrink under its reader: builds write new files, and rename or remove old ones."""
+    """A reader has files open: builds write new ones, and rename or remove old ones."""
     corpus, folder = built(place / "start")
     for state in range(1, 6):
         before = {entry.name: (entry.inode(), entry.stat()) for entry in os.scandir(folder) if entry.name != "lock"}

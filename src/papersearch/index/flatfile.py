@@ -1,4 +1,4 @@
-"""Named typed arrays in one file that is read in place: the container every segment file uses.
+"""Named typed arrays in one file of which only what is asked for is read: the container every segment file uses.
 
     MAGIC | sections, each 8-aligned and little-endian | directory (JSON) | trailer
 
@@ -11,10 +11,10 @@ Reading trusts nothing: a file that is short, swapped or forged gives IndexDamag
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import stat
 import sys
+import time
 import zlib
 from array import array
 
@@ -22,7 +22,7 @@ from papersearch.errors import IndexDamagedError
 
 TYPE_CHECKING = False  # importing typing would cost a cold start more than this whole module
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     Data = bytes | bytearray | memoryview[Any]
@@ -35,10 +35,19 @@ SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8, "d": 8}
 """Bytes per value of each type code a section may have, as in the array module."""
 UNSIGNED = "BHIQ"
 READ_WHOLE_BYTES = 1 << 20
-"""Files up to this size are read, larger ones mapped. A file read whole cannot fault later, whatever happens to it."""
+"""Files up to this size are read when they are opened; of larger ones what is asked for."""
 CHECK_ON_USE_BYTES = 1 << 18
-"""Sections up to this size have their CRC-32 checked when first used (at most a quarter of a millisecond)."""
+"""Sections up to this size are read and have their CRC-32 checked when first used (at most a quarter of a millisecond);
+larger ones are read through a Window."""
+PAGE_BITS = 12
+"""So much of a large section is read for a single value, as a power of two of bytes."""
+PAGES_KEPT = 256
+"""Pages of a section that are remembered: a megabyte."""
+CHUNK_BYTES = 1 << 20
+"""A checksum reads so much at a time."""
 MAX_DIRECTORY_BYTES = 1 << 24
+CLOCK_STEP_NS = 100_000_000
+"""Two changes within it may have the same time: file systems take that of the last tick of the clock."""
 
 _SWAP = sys.byteorder == "big"
 
@@ -154,8 +163,144 @@ class FlatWriter:
                 os.unlink(self.path)
 
 
+class _Source:
+    """A file that is read piece by piece. It is not mapped: where another program shortened it, a mapped file would end
+    the process that touches it. The descriptor is closed with the last one that holds this."""
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path, self._descriptor = path, descriptor
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def state(self) -> os.stat_result:
+        return os.fstat(self._descriptor)
+
+    def read(self, start: int, size: int) -> bytes:
+        """So many bytes from there on. Raises IndexDamagedError if they are not there, or cannot be read."""
+        try:
+            data = pread(self._descriptor, size, start)
+            while len(data) < size and (more := pread(self._descriptor, size - len(data), start + len(data))):
+                data += more
+        except OSError as error:
+            raise damaged(self.path, f"cannot be read ({error.strerror})") from None
+        if len(data) != size:
+            raise damaged(self.path, "it was shortened while it was read")
+        return data
+
+
+def _pread_by_seeking(descriptor: int, size: int, start: int) -> bytes:
+    with _seeking:
+        os.lseek(descriptor, start, os.SEEK_SET)
+        return os.read(descriptor, size)
+
+
+if hasattr(os, "pread"):
+    pread = os.pread
+else:  # Windows
+    from threading import Lock
+
+    _seeking = Lock()
+    pread = _pread_by_seeking
+
+
+class Window:
+    """A large section: read where it is asked for, checked for bounds, and kept in pages for single values. It acts
+    as the memoryview of the values would; threads may share it."""
+
+    __slots__ = ("_bits", "_checksum", "_mask", "_offset", "_pages", "_size", "_source", "_typecode", "_whole")
+
+    def __init__(self, source: _Source, typecode: str, offset: int, size: int, checksum: int) -> None:
+        """`offset`: of its first byte in the file; `size`: number of values."""
+        self._source, self._typecode, self._offset, self._size = source, typecode, offset, size
+        self._checksum = checksum
+        self._bits = PAGE_BITS - (SIZES[typecode].bit_length() - 1)
+        self._mask = (1 << self._bits) - 1
+        self._pages: dict[int, memoryview[Any]] = {}
+        self._whole: memoryview[Any] | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, key: Any) -> Any:
+        """A value; or a stretch of them, as a memoryview."""
+        if key.__class__ is slice:
+            start, stop, _ = key.indices(self._size)
+            if self._whole is not None:
+                return self._whole[start:stop]
+            number = start >> self._bits
+            if number != (stop - 1) >> self._bits or stop <= start:
+                return self._read(start, stop)
+            base = number << self._bits
+            return self._page(number)[start - base : stop - base]
+        if key < 0:
+            key += self._size
+        if not 0 <= key < self._size:
+            raise IndexError("index out of bounds")
+        page = self._pages.get(key >> self._bits)
+        return (self._page(key >> self._bits) if page is None else page)[key & self._mask]
+
+    def _page(self, number: int) -> memoryview[Any]:
+        page = self._pages.get(number)
+        if page is None:
+            page = self._read(number << self._bits, min(self._size, (number + 1) << self._bits))
+            if len(self._pages) >= PAGES_KEPT:
+                self._pages.clear()
+            self._pages[number] = page
+        return page
+
+    def _read(self, start: int, stop: int) -> memoryview[Any]:
+        width = SIZES[self._typecode]
+        data = self._source.read(self._offset + start * width, max(0, stop - start) * width)
+        return _values(data, self._typecode)
+
+    def whole(self) -> memoryview[Any]:
+        """All values, which are kept from then on. Raises IndexDamagedError if they fail their checksum."""
+        whole = self._whole
+        if whole is None:
+            data = self._source.read(self._offset, self._size * SIZES[self._typecode])
+            if zlib.crc32(data) != self._checksum:
+                raise damaged(self._source.path, "a section fails its checksum")
+            self._whole = whole = _values(data, self._typecode)
+            self._pages.clear()
+        return whole
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[:])
+
+    def tolist(self) -> list[Any]:
+        """All values."""
+        return self[:].tolist()  # type: ignore[no-any-return]
+
+    def cast(self, typecode: str) -> memoryview[Any]:
+        """All values, as those of another type."""
+        return self[:].cast(typecode)  # type: ignore[no-any-return]
+
+    def __bytes__(self) -> bytes:
+        return bytes(self[:])
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """What numpy asks for: one array over all of it."""
+        whole = self.whole()
+        kind = (">" if _SWAP else "<") + ("f" if self._typecode == "d" else "u")
+        return {"version": 3, "shape": (len(whole),), "typestr": f"{kind}{whole.itemsize}", "data": whole}
+
+
+def _values(data: bytes | memoryview[Any], typecode: str) -> memoryview[Any]:
+    """Little-endian bytes as the numbers they stand for."""
+    if not _SWAP:
+        return memoryview(data).cast(typecode)  # type: ignore[call-overload, no-any-return]
+    values: array[Any] = array(typecode, bytes(data))
+    values.byteswap()
+    return memoryview(values)
+
+
 class FlatFile:
-    """Read-only view of one file. Sections are memoryviews of its bytes; they stay valid as long as someone holds them.
+    """Read-only view of one file. Sections are memoryviews of its bytes, or Windows on it where they are large; they
+    stay valid as long as someone holds them, whatever becomes of the file's name.
 
     Args:
         path: the file.
@@ -168,7 +313,7 @@ class FlatFile:
         IndexDamagedError: anything else that is wrong with it.
     """
 
-    __slots__ = ("_cache", "_directory", "_view", "is_checked", "is_mapped", "meta", "path", "stamp")
+    __slots__ = ("_cache", "_directory", "_size", "_source", "_view", "is_checked", "meta", "path", "stamp")
 
     def __init__(
         self, path: str, size: int | None = None, crc32: int | None = None, stamp: Stamp | None = None
@@ -176,41 +321,38 @@ class FlatFile:
         self.path = path
         self.is_checked = False
         self._cache: dict[str, memoryview[Any]] = {}
-        descriptor = open_regular(path)
+        source = _Source(path, open_regular(path))
         try:
-            state = os.fstat(descriptor)
-            actual, self.stamp = state.st_size, stamp_of(state)
-            if size is not None and actual != size:
-                raise damaged(path, f"{actual} bytes where {size} were written")
-            if actual < len(MAGIC) + TRAILER_SIZE:
+            self._size = source.state().st_size
+            if size is not None and self._size != size:
+                raise damaged(path, f"{self._size} bytes where {size} were written")
+            if self._size < len(MAGIC) + TRAILER_SIZE:
                 raise damaged(path, "too short")
-            data: bytes | mmap.mmap
-            self.is_mapped = actual > READ_WHOLE_BYTES
-            if not self.is_mapped:
-                with os.fdopen(descriptor, "rb", closefd=False) as file:
-                    data = file.read()
-            else:
-                data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            is_small = self._size <= READ_WHOLE_BYTES
+            self._view = memoryview(source.read(0, self._size)) if is_small else None
+            self._source = None if is_small else source
+            self.stamp = stamp_of(source.state())  # not before it was read
         except OSError as error:
             raise damaged(path, f"cannot be read ({error.strerror})") from None
-        finally:
-            os.close(descriptor)
-        self._view = memoryview(data)
-        if len(data) != actual:
-            raise damaged(path, "it changed while it was read")
         self._read_directory(crc32)
         if stamp is not None and self.stamp != stamp:
             self.check()
 
+    def _bytes(self, start: int, size: int) -> bytes | memoryview[Any]:
+        if self._source is not None:
+            return self._source.read(start, size)
+        assert self._view is not None
+        return self._view[start : start + size]
+
     def _read_directory(self, crc32: int | None) -> None:
-        view, path = self._view, self.path
-        trailer = bytes(view[-TRAILER_SIZE:])
+        path = self.path
+        trailer = bytes(self._bytes(self._size - TRAILER_SIZE, TRAILER_SIZE))
         start, length = int.from_bytes(trailer[:8], "little"), int.from_bytes(trailer[8:16], "little")
-        if bytes(view[: len(MAGIC)]) != MAGIC or trailer[20:] != TRAILER_MAGIC:
+        if self._bytes(0, len(MAGIC)) != MAGIC or trailer[20:] != TRAILER_MAGIC:
             raise damaged(path, "not a segment file of this version")
-        if length > MAX_DIRECTORY_BYTES or start + length + TRAILER_SIZE != len(view):
+        if length > MAX_DIRECTORY_BYTES or start + length + TRAILER_SIZE != self._size:
             raise damaged(path, "its directory is not where it should be")
-        data = bytes(view[start : start + length])
+        data = bytes(self._bytes(start, length))
         if zlib.crc32(data) != int.from_bytes(trailer[16:20], "little"):
             raise damaged(path, "its directory fails its checksum")
         if crc32 is not None and zlib.crc32(data) != crc32:
@@ -249,7 +391,8 @@ class FlatFile:
         return -1 if entry is None else entry[2]
 
     def section(self, name: str, kinds: str = UNSIGNED) -> memoryview[Any]:
-        """The values of a section.
+        """The values of a section: of a large one in a large file a Window, which acts as a memoryview does, but is no
+        buffer (bytes() makes one).
 
         Args:
             name: the section.
@@ -258,25 +401,24 @@ class FlatFile:
         Raises:
             IndexDamagedError: no such section, another type, or (small sections, at first use) a failed checksum.
         """
-        view = self._cache.get(name)
-        if view is None:
-            view = self._open_section(name, kinds)
-            self._cache[name] = view
-        return view
+        values = self._cache.get(name)
+        if values is None:
+            values = self._open_section(name, kinds)
+            self._cache[name] = values
+        return values
 
     def _open_section(self, name: str, kinds: str) -> memoryview[Any]:
         entry = self._directory.get(name)
         if entry is None or entry[0] not in kinds:
             raise damaged(self.path, f"section {name} is missing or of another type")
         typecode, offset, count, checksum = entry
-        data = self._view[offset : offset + count * SIZES[typecode]]
-        if len(data) <= CHECK_ON_USE_BYTES and zlib.crc32(data) != checksum:
+        size = count * SIZES[typecode]
+        if self._source is not None and size > CHECK_ON_USE_BYTES:
+            return Window(self._source, typecode, offset, count, checksum)  # type: ignore[return-value]
+        data = self._bytes(offset, size)
+        if size <= CHECK_ON_USE_BYTES and zlib.crc32(data) != checksum:
             raise damaged(self.path, f"section {name} fails its checksum")
-        if not _SWAP:
-            return data.cast(typecode)  # type: ignore[call-overload, no-any-return]
-        values: array[Any] = array(typecode, data.tobytes())
-        values.byteswap()
-        return memoryview(values)
+        return _values(data, typecode)
 
     def check(self) -> None:
         """Raises IndexDamagedError unless every byte is what was written."""
@@ -285,19 +427,22 @@ class FlatFile:
         self.is_checked = True
 
     def recheck(self) -> None:
-        """As check(), if the file lies in memory only as far as it was touched, and was changed since the last look."""
-        if not self.is_mapped:
+        """As check(), if parts of the file are still to be read, and it was changed since the last look."""
+        if self._source is None:
             return
         try:
-            state = os.stat(self.path)
-        except OSError:
-            return  # replaced by a commit: what is mapped stays as it was
+            state = self._source.state()
+        except OSError as error:
+            raise damaged(self.path, f"cannot be read ({error.strerror})") from None
         stamp = stamp_of(state)
-        if stamp == self.stamp or stamp[2] != self.stamp[2]:
+        if stamp == self.stamp:
             return
-        if state.st_size != len(self._view):
-            raise damaged(self.path, f"{state.st_size} bytes where {len(self._view)} were written")
-        self.check()
+        if state.st_size != self._size:
+            raise damaged(self.path, f"{state.st_size} bytes where {self._size} were written")
+        if stamp[0] != self.stamp[0] or state.st_nlink:  # else a commit removed its name, and that is all
+            self.check()
+            if time.time_ns() - max(stamp[:2]) < CLOCK_STEP_NS:
+                return  # another change may get the same times: look again
         self.stamp = stamp
 
     def is_as_it_was(self) -> bool:
@@ -306,12 +451,18 @@ class FlatFile:
             state = os.stat(self.path, follow_symlinks=False)
         except OSError:
             return False
-        return stat.S_ISREG(state.st_mode) and state.st_size == len(self._view) and stamp_of(state) == self.stamp
+        return stat.S_ISREG(state.st_mode) and state.st_size == self._size and stamp_of(state) == self.stamp
 
     def failed_checksums(self) -> list[str]:
         """Names of the sections, of any size, whose bytes are not the ones that were written."""
         return [
             name
             for name, (typecode, offset, count, checksum) in self._directory.items()
-            if zlib.crc32(self._view[offset : offset + count * SIZES[typecode]]) != checksum
+            if self._crc32(offset, count * SIZES[typecode]) != checksum
         ]
+
+    def _crc32(self, offset: int, size: int) -> int:
+        crc32 = 0
+        for start in range(offset, offset + size, CHUNK_BYTES):
+            crc32 = zlib.crc32(self._bytes(start, min(CHUNK_BYTES, offset + size - start)), crc32)
+        return crc32

@@ -372,7 +372,7 @@ class Places:
                 file.check()
 
     def recheck(self) -> None:
-        """As check(), if a file is mapped and was changed since the last look."""
+        """As check(), if parts of a file are still to be read and it was changed since the last look."""
         for file in self.files():
             file.recheck()
 

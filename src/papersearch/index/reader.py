@@ -307,8 +307,8 @@ class Snapshot:
         self._segments = []
 
     def recheck(self) -> None:
-        """Look whether somebody changed the files that are mapped. Raises IndexDamagedError if they are not what was
-        written any more; a few microseconds where nothing happened."""
+        """Look whether somebody changed the files of which parts are still to be read. Raises IndexDamagedError if they
+        are not what was written any more; a few microseconds where nothing happened."""
         for _, segment in self._segments:
             for file in segment.files.values():
                 file.recheck()

@@ -535,7 +535,7 @@ class Segment:
         self._stored = documents.section(STORED_BYTES, "B")
         self._stored_start = documents.section(STORED_START)
         self._stored_size = documents.section(STORED_SIZE)
-        self._dictionary = documents.section(STORED_DICTIONARY, "B")
+        self._dictionary = bytes(documents.section(STORED_DICTIONARY, "B"))
         if len(self._stored_start) != entry.documents + 1 or len(self._stored_size) != entry.documents:
             raise damaged(documents.path, "it does not have one stored object per document")
 

@@ -352,4 +352,4 @@ def remove_unused(folder: str, keep: Iterable[str]) -> None:
             if MAGIC.startswith(begun):  # an empty file is one whose writer was killed at once
                 os.unlink(path)
         except (OSError, IndexDamagedError):
-            continue  # still mapped by a reader (Windows), or not ours to touch: the next commit tries again
+            continue  # still open in a reader (Windows), or not ours to touch: the next commit tries again
