@@ -345,13 +345,18 @@ def test_links_left_in_the_folder_are_not_followed(tmp_path: Path) -> None:
     (folder / "toc.json.tmp").symlink_to(victim)
     commit(folder, document("p2"))
     assert victim.read_bytes() == b"precious" and contents(folder) == {"p1": "word", "p2": "word"}
-    (folder / "lock").unlink()
-    (folder / "lock").symlink_to(victim)
-    for content in (b"precious", b""):
+    for number, content in enumerate((b"precious", b"")):
         victim.write_bytes(content)
-        with pytest.raises(IndexFolderError):
-            IndexWriter(folder)
-        assert victim.read_bytes() == content
+        (folder / "lock").unlink()
+        (folder / "lock").symlink_to(victim)
+        commit(folder, document(f"q{number}"))
+        assert victim.read_bytes() == content and not (folder / "lock").is_symlink()
+    other = tmp_path / "no index"
+    other.mkdir()
+    (other / "lock").symlink_to(victim)
+    with pytest.raises(IndexFolderError):
+        IndexWriter(other)
+    assert victim.read_bytes() == b"" and (other / "lock").is_symlink()
 
 
 @pytest.mark.parametrize("content", [b"apt owns this", b"{}", b"[1]"])

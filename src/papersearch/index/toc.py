@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import zlib
 
 from papersearch.errors import IndexDamagedError, IndexMissingError
@@ -253,6 +254,43 @@ def sync_folder(folder: str) -> None:
         os.close(descriptor)
 
 
+def make_way(folder: str, *names: str) -> None:
+    """Clear away what is no file and stands where one of an index belongs: links and pipes are removed, folders that
+    hold something get another name. Does nothing where the folder holds no index. Raises OSError."""
+    for path in [os.path.join(folder, name) for name in names]:
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(mode) or not _holds_an_index(folder):
+            continue
+        if not stat.S_ISDIR(mode):
+            os.unlink(path)
+            continue
+        try:
+            os.rmdir(path)
+        except OSError:
+            os.rename(path, f"{path}.{os.urandom(4).hex()}.aside")
+
+
+def _holds_an_index(folder: str) -> bool:
+    """Whether a file in the folder is one of ours, and so the names that we use there are."""
+    return any(_is_file_of_ours(folder, name) for name in os.listdir(folder))
+
+
+def _is_file_of_ours(folder: str, name: str) -> bool:
+    """Whether it is a file of a segment or of places, whole or begun."""
+    stem, _, extension = name.partition(".")
+    if not is_segment_id(stem) or extension not in (DOCUMENTS, INVERTED, PLACES):
+        return False
+    try:
+        with os.fdopen(open_regular(os.path.join(folder, name)), "rb") as file:
+            begun = file.read(len(MAGIC))
+    except (OSError, IndexDamagedError):
+        return False
+    return MAGIC.startswith(begun)  # an empty file is one whose writer was killed at once
+
+
 def _replace(folder: str, name: str, data: bytes) -> None:
     temporary = os.path.join(folder, TEMPORARY_NAME)
     if os.path.lexists(temporary):
@@ -342,14 +380,8 @@ def remove_unused(folder: str, keep: Iterable[str]) -> None:
     except OSError:
         return
     for name in names:
-        stem, _, extension = name.partition(".")
-        if name in kept or not is_segment_id(stem) or extension not in (DOCUMENTS, INVERTED, PLACES):
-            continue
-        path = os.path.join(folder, name)
-        try:
-            with os.fdopen(open_regular(path), "rb") as file:
-                begun = file.read(len(MAGIC))
-            if MAGIC.startswith(begun):  # an empty file is one whose writer was killed at once
-                os.unlink(path)
-        except (OSError, IndexDamagedError):
-            continue  # still open in a reader (Windows), or not ours to touch: the next commit tries again
+        if name not in kept and _is_file_of_ours(folder, name):
+            try:
+                os.unlink(os.path.join(folder, name))
+            except OSError:
+                continue  # still open in a reader (Windows): the next commit tries again
