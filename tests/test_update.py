@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -11,11 +13,13 @@ import pytest
 
 from corpora import MIXED, copy_glossary, write_notes
 from papersearch import Index, UsageError, digest, open_index
+from papersearch.analysis import ANALYSIS
 from papersearch.api import build_index
 from papersearch.errors import CorpusError
 from papersearch.files import read_bytes
 from papersearch.index.places import BY_ROW, Places
 from papersearch.index.reader import open_snapshot, read_generation
+from papersearch.index.update import LAYOUT
 from papersearch.index.verify import verify
 from papersearch.reports import Changes
 
@@ -547,7 +551,58 @@ def test_a_note_that_cannot_be_read_stays_as_it_was(
     same_as_anew(corpus, folder, tmp_path)
 
 
-@pytest.mark.parametrize("what", ["listed", "gone", "new", "rebuild", "of another corpus"])
+def other_words(patch: pytest.MonkeyPatch, corpus: Path, folder: Path) -> None:
+    write_notes(corpus, {"terms.txt": "斑鹿角羚\n"})
+
+
+def other_analysis(patch: pytest.MonkeyPatch, corpus: Path, folder: Path) -> None:
+    patch.setattr("papersearch.analysis.ANALYSIS", ANALYSIS + 1)
+
+
+def damaged_postings(patch: pytest.MonkeyPatch, corpus: Path, folder: Path) -> None:
+    for path in folder.glob("*.inv"):
+        path.write_bytes(path.read_bytes()[:-9])
+
+
+def damaged_table(patch: pytest.MonkeyPatch, corpus: Path, folder: Path) -> None:
+    (folder / "toc.json").write_bytes(b"{")
+
+
+def asked_for(patch: pytest.MonkeyPatch, corpus: Path, folder: Path) -> None:
+    return
+
+
+@pytest.mark.parametrize("reason", [other_words, other_analysis, damaged_postings, asked_for])
+@pytest.mark.parametrize("name", LINKED)
+def test_a_note_that_cannot_be_read_stays_when_everything_is_built_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: Callable[..., None]
+) -> None:
+    """Its papers come from the index that is replaced, as far as that is whole."""
+    corpus = write_notes(tmp_path / "c", LINKED)
+    build = Build(corpus, folder)
+    build()
+    lost = reason is damaged_postings
+    with monkeypatch.context() as patch:
+        reason(patch, corpus, folder)
+        unreadable(patch, corpus / name)
+        build(rebuild=reason is asked_for)
+        assert build.changes.rebuilt
+        left = "skipped" if lost else "its papers stay as they were"
+        assert build.changes.skipped == (f"{name}: cannot be read (Input/output error); {left}",)
+        same = write_notes(tmp_path / "same", LINKED)
+        with contextlib.suppress(FileNotFoundError):
+            (same / "terms.txt").write_bytes((corpus / "terms.txt").read_bytes())
+        if not lost:
+            with build.open() as index, open_index(same, tmp_path / "one") as anew:
+                assert index.papers() == anew.papers()
+                assert index.search("about", limit=None).hits == anew.search("about", limit=None).hits
+        assert verify(folder) == []
+        build()
+    build()
+    same_as_anew(corpus, folder, tmp_path)
+
+
+@pytest.mark.parametrize("what", ["listed", "gone", "new", "another layout", "damaged", "of another corpus"])
 def test_where_nothing_is_known_of_a_note_that_cannot_be_read(
     build: Build, corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -562,7 +617,11 @@ def test_where_nothing_is_known_of_a_note_that_cannot_be_read(
     with monkeypatch.context() as patch:
         unreadable(patch, build.corpus / "z.md")
         (build.corpus / "d.md").write_text(DIGEST + "- oxen\n")
-        build(rebuild=what == "rebuild")
+        if what == "another layout":
+            patch.setattr("papersearch.index.update.LAYOUT", LAYOUT + 1)
+        if what == "damaged":
+            damaged_table(patch, corpus, folder)
+        build()
         with build.open() as index:
             assert [hit.paper.title for hit in index.search("elk")] == (["Last"] if what == "listed" else [])
     said = {"listed": "stay as they were$", "gone": "^$"}.get(what, "cannot be read .*skipped$")

@@ -136,9 +136,9 @@ def update(
     reason = _reason_to_rebuild(folder, roots, rebuild, current)
     if dry_run:
         with contextlib.nullcontext() if reason else open_snapshot(folder) as base:
-            look = _look(roots)
-            terms = read_terms(roots, base.meta if base is not None else {})
-            return _timed(_plan(roots, base, look, terms, reason).changes, started, dry_run=True)
+            look, last = _look(roots), base or _whole(folder)
+            terms = read_terms(roots, last.meta if last is not None else {})
+            return _timed(_plan(roots, base, last, look, terms, reason).changes, started, dry_run=True)
 
     from papersearch.index.writer import IndexWriter
 
@@ -149,15 +149,15 @@ def update(
                 contextlib.ExitStack() as helpers,
             ):
                 base = writer.base
-                look = _look(roots)
-                terms = read_terms(roots, base.meta if base is not None else {})
+                look, last = _look(roots), base or _whole(folder)
+                terms = read_terms(roots, last.meta if last is not None else {})
                 if not reason and (base is None or _outdated(base, terms)):
                     # Another process changed the index between the look and the lock.
                     reason = NO_INDEX if base is None else _outdated(base, terms)
                     continue
                 expected = sum(size for _, size, _, _ in look.stats) if reason else 0
                 analysis = _Analysis(folder, terms, helpers, expected)
-                plan = _plan(roots, base, look, terms, reason)
+                plan = _plan(roots, base, last, look, terms, reason)
                 _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
             return _timed(plan.changes, started)
         except IndexDamagedError:
@@ -344,7 +344,27 @@ class _Plan(Record):
     columns: Columns | Edit
 
 
-def _plan(roots: Sequence[str], base: Snapshot | None, look: _Look, terms: Terms, reason: str) -> _Plan:
+def _whole(folder: str) -> Snapshot | None:
+    """The generation that a build from nothing replaces, for the papers of notes that cannot be read now: None unless
+    it is of this folder, stores papers as this program does, and every byte of it is what was written."""
+    try:
+        snapshot = open_snapshot(folder)
+        if origin.is_foreign(folder, snapshot.meta.get("origin"), snapshot.files):
+            return None
+        for _, segment in snapshot.segments():
+            for file in segment.files.values():
+                file.check()
+        if snapshot.places is not None:
+            snapshot.places.check()
+    except (IndexMissingError, IndexDamagedError):
+        return None
+    return snapshot if str(snapshot.meta.get("identity")).startswith(f"layout {LAYOUT};") else None
+
+
+def _plan(
+    roots: Sequence[str], base: Snapshot | None, last: Snapshot | None, look: _Look, terms: Terms, reason: str
+) -> _Plan:
+    """`base`: what is built upon; `last`: what is known of notes that cannot be read."""
     if base is not None and base.places is not None and not terms.problems and not look.remarks and len(roots) == 1:
         plan = _plan_of_edits(roots, base, base.places, terms, look)
         if plan is not None:
@@ -353,7 +373,7 @@ def _plan(roots: Sequence[str], base: Snapshot | None, look: _Look, terms: Terms
     from papersearch.index.places import Columns
     from papersearch.reports import Changes
 
-    corpus, digests = read_corpus(roots, scanned=(look.stats, look.remarks), last_known=_last_known(base, roots))
+    corpus, digests = read_corpus(roots, scanned=(look.stats, look.remarks), last_known=_last_known(last, roots))
     digests |= look.digests
     columns = Columns(FileState(*stat, digests.get(stat[0], "")) for stat in look.stats)
     numbers = {path: number for number, (path, *_) in enumerate(look.stats)}
