@@ -53,6 +53,9 @@ _MARKER = re.compile(r"[-*+>]|\d{1,9}[.)]")
 DEEPEST_INDENT = 60
 DEEPEST_MARKERS = 10
 """A list 30 deep with 10 more markers on one line still keeps below MAX_NESTING."""
+DEEPEST_BRACKETS = 20
+"""Links in more brackets and emphasis than that are not looked for: each bracket that is never closed is followed so
+far."""
 _FRONT_MATTER_LIMIT = 200
 _ATX = re.compile(r"#{1,6}(?:[ \t]|$)")
 _NOTE_SUFFIX = re.compile("|".join([*map(re.escape, SUFFIXES), "[%&]"]), re.IGNORECASE)
@@ -96,8 +99,8 @@ def _without_punctuation(url: str) -> str:
 class _Parser(MarkdownIt):
     """Block structure only; links keep the spelling of the source."""
 
-    def __init__(self) -> None:
-        super().__init__("commonmark", {"maxNesting": MAX_NESTING})
+    def __init__(self, nesting: int) -> None:
+        super().__init__("commonmark", {"maxNesting": nesting})
         self.core.ruler.enableOnly(["normalize", "block"])
 
     def normalizeLink(self, url: str) -> str:
@@ -120,7 +123,8 @@ class _Parser(MarkdownIt):
             elif token.type == "text":
                 found += (_without_punctuation(url) for url in _BARE_URL.findall(token.content))
         if " " in content and "](" in content:
-            found += (target for target in _LOOSE_LINK.findall(content) if target not in found)
+            known = set(found)
+            found += [target for target in dict.fromkeys(_LOOSE_LINK.findall(content)) if target not in known]
         yield from found
 
 
@@ -306,15 +310,15 @@ def _outline(text: str) -> _Outline:
             bullets.append(token.map[0])
         elif token.type == "inline" and ("](" in token.content or "][" in token.content or "://" in token.content
                                          or ("]" in token.content and "references" in env)):  # fmt: skip
-            links.extend((token.map[0], url) for url in parser.links(token.content, env) if url)
+            links.extend((token.map[0], url) for url in _parser(DEEPEST_BRACKETS).links(token.content, env) if url)
     reaches_end = last is not None and last.map is not None and last.map[1] > text.count("\n")
     is_open = reaches_end and last is not None and last.type in ("fence", "html_block")
     return _Outline(tuple(heads), tuple(bullets), tuple(links), "references" in env, is_open)
 
 
 @cache
-def _parser() -> _Parser:
-    return _Parser()
+def _parser(nesting: int = MAX_NESTING) -> _Parser:
+    return _Parser(nesting)
 
 
 def _parts(lines: Sequence[str]) -> list[_Part]:
