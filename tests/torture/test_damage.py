@@ -18,12 +18,13 @@ import pytest
 from papersearch import IndexDamagedError, PapersearchError, open_index
 from papersearch.api import build_index, index_status
 from papersearch.errors import IndexFolderError
+from papersearch.glossary import related_source
 from papersearch.glossary.dictionary import FILE_NAME as DICTIONARY_NAME
 from papersearch.index import flatfile
 from papersearch.index.toc import DOCUMENTS, INVERTED, LOCK_NAME, PLACES, TEMPORARY_NAME, read_toc
 from papersearch.index.verify import verify
 from torture.faults import garble, in_child
-from torture.scene import answers, built, environment, imports_for, program, put, right
+from torture.scene import GLOSSARY, answers, built, environment, imports_for, program, put, right
 
 Count = Callable[[str, str, int], None]
 
@@ -183,6 +184,47 @@ def test_something_else_in_the_place_of_a_file(place: Path, obstacle: str, tally
         if obstacle == "a folder":
             assert [kept.read_text() for kept in folder.glob("*/kept.txt")] == ["kept"], name
     tally("damage", "things that are no files in the place of one", len(names))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_files_without_any_rights(place: Path, monkeypatch: pytest.MonkeyPatch, tally: Count) -> None:
+    """Where the tests run as the superuser, who may read everything, somebody else is asked."""
+    nobody = 65534
+    corpus, folder = put(place / "corpus", 1), place / "index"
+    (place / "small.tsv").write_text(GLOSSARY, encoding="utf-8")
+    monkeypatch.setattr("papersearch.glossary.sources", lambda: [str(place / "small.tsv")])
+    build_index(corpus, folder)
+
+    with open_index(put(corpus, 2), folder):
+        kinds = sorted(kinds_of(folder))
+
+    def as_user() -> None:
+        if not os.geteuid():
+            os.setgid(nobody)
+            os.setuid(nobody)
+        Path(related_source()).read_bytes()
+
+    def work() -> None:
+        as_user()
+        build_index(put(corpus, 1), folder, rebuild=True)
+        with open_index(put(corpus, 2), folder):
+            assert set(kinds) == set(kinds_of(folder))
+        for kind in kinds:
+            for state in (1, 2):
+                for path in kinds_of(folder).get(kind, []):
+                    path.chmod(0)
+                assert all("\n" not in problem for problem in verify(folder))
+                with open_index(put(corpus, state), folder) as index:
+                    assert answers(index) == right(state) and len(index.notices) <= 1, kind
+
+    right(1), right(2)  # before the child, which may not write elsewhere
+    for path in (place, *place.rglob("*")):
+        if not os.geteuid():
+            os.chown(path, nobody, nobody)
+    if in_child(as_user):
+        pytest.skip("only the superuser may read these tests")
+    assert in_child(work) == 0
+    tally("damage", "kinds of files without rights", len(kinds))
 
 
 def test_a_folder_that_is_no_index_is_left_as_it_is(place: Path) -> None:

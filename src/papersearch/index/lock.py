@@ -81,7 +81,13 @@ class WriteLock:
             os.makedirs(folder, exist_ok=True)
             # Before anything is written there: a folder in which somebody else has a folder of such a name is theirs.
             make_way(folder, LOCK_NAME, ORIGIN_NAME, TOC_NAME, PREVIOUS_NAME, TEMPORARY_NAME)
-            self._descriptor = os.open(path, flags, 0o666)
+            try:
+                self._descriptor = os.open(path, flags, 0o666)
+            except PermissionError:
+                if not os.access(folder, os.W_OK) or not os.path.isfile(path):
+                    raise
+                os.chmod(path, 0o644)  # somebody took the rights from it; only its owner can give them back
+                self._descriptor = os.open(path, flags, 0o666)
         except OSError as error:
             raise folder_error(folder, error) from None
         deadline = time.monotonic() + timeout_s
