@@ -19,7 +19,7 @@ from papersearch.errors import (
     UsageError,
 )
 from papersearch.fields import FACETS, FIELDS
-from papersearch.glossary import Combined, Lookup, Remembered, shipped_in
+from papersearch.glossary import Combined, Remembered, shipped_in
 from papersearch.glossary.dictionary import dictionary_in
 from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from papersearch.files import Notice
+    from papersearch.glossary import Lookup
     from papersearch.index.places import Places
     from papersearch.reports import Changes, Status
 

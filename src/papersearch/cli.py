@@ -40,10 +40,10 @@ DEBUG_VARIABLE = "PAPERSEARCH_DEBUG"
 COMPLETE_VARIABLE = "_PAPERSEARCH_COMPLETE"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_NUMBER = re.compile(r"=?[-+]?\d*")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Compiled where they are needed: a search may do without.
+_NUMBER = r"=?[-+]?\d*"
 # A link comes from a note and goes to whatever opens links here, so it has nothing in it that anything could obey.
-_WEB_LINK = re.compile(r"https?://[^\s\"'<>\\^`{|}\x00-\x1f\x7f-\x9f\ud800-\udfff]+", re.IGNORECASE)
+_WEB_LINK = r"(?i)https?://[^\s\"'<>\\^`{|}\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 
 
 class _Helpful:
@@ -509,7 +509,7 @@ class SearchCommand(_PlainCommand):
                     options.append(arg)
                 elif not ctx.resilient_parsing:  # a shell that completes the value asks without one
                     raise click.BadOptionUsage(arg, f"Option {arg!r} needs a value.", ctx)
-            elif arg.startswith("--") or (with_value.get(arg[:2]) and _NUMBER.fullmatch(arg[2:])):
+            elif arg.startswith("--") or (with_value.get(arg[:2]) and re.fullmatch(_NUMBER, arg[2:])):
                 options.append(arg)
             else:
                 words.append(arg)
@@ -610,7 +610,7 @@ def _words(query: Sequence[str]) -> str:
 
 def _clean(values: Sequence[str]) -> list[str]:
     """Bytes of argv that are no UTF-8 come as lone surrogates, which no note holds and nothing can encode."""
-    return [_SURROGATE.sub("\ufffd", value) for value in values]
+    return ["".join(["\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value]) for value in values]
 
 
 def _clean_id(paper_id: str) -> str:
@@ -810,7 +810,7 @@ def open_command(
         paper = opened.get(_clean_id(paper_id))
         _say_all(opened.notices)
     file = os.path.abspath(places(paper.path))
-    url = next((target for target in paper.links if _WEB_LINK.fullmatch(target)), None)
+    url = next((target for target in paper.links if re.fullmatch(_WEB_LINK, target)), None)
     if as_json:
         from papersearch.render import as_json as json_of
 

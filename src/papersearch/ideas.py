@@ -8,17 +8,41 @@ to a stronger one. Neighbouring ideas that are written or translated as one are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
-
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import LONGEST_INITIALS, MAX_TERM, SHORTEST_INITIALS, STEM_MARK, Unit, chains, units
 from papersearch.analysis.words import vocabulary_cutter
 from papersearch.fields import GRAMS, TEXT
-from papersearch.glossary import LONGEST_KEY, Lookup
+from papersearch.glossary import LONGEST_KEY
 from papersearch.record import Record
 from papersearch.stopwords import STOP_WORDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
+
+    from papersearch.glossary import Lookup
+
+    class Vocabulary(Protocol):
+        """What the index knows."""
+
+        def knows(self, term: str) -> bool:
+            """Whether a document has the term among its words."""
+            ...
+
+        def knows_pair(self, pair: str) -> bool:
+            """Whether two Chinese characters stand side by side anywhere."""
+            ...
+
+        def initials(self, word: str) -> tuple[str, ...]:
+            """Terms for titles with consecutive words that begin with the letters of the word."""
+            ...
+
+        def corrections(self, word: str) -> list[str]:
+            """Terms that the word may be a slip of, best first; empty if corrections are not wanted."""
+            ...
+
 
 STEM_FACTOR = 0.9
 """Another form of the word counts a little less than the word as written."""
@@ -51,26 +75,6 @@ LONGEST_NAME = 8
 LONGEST_JOIN = 3
 LONGEST_CUT = 3
 """Characters of glossary names that Chinese is cut by; longer ones are found as spans of their words."""
-
-
-class Vocabulary(Protocol):
-    """What the index knows."""
-
-    def knows(self, term: str) -> bool:
-        """Whether a document has the term among its words."""
-        ...
-
-    def knows_pair(self, pair: str) -> bool:
-        """Whether two Chinese characters stand side by side anywhere."""
-        ...
-
-    def initials(self, word: str) -> tuple[str, ...]:
-        """Terms for titles with consecutive words that begin with the letters of the word."""
-        ...
-
-    def corrections(self, word: str) -> list[str]:
-        """Terms that the word may be a slip of, best first; empty if corrections are not wanted."""
-        ...
 
 
 class Form(Record):

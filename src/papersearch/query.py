@@ -268,10 +268,10 @@ class _Parser:
                 self.notices.append(f"{name}: is no field; searched as words")
         if not any(c.isalnum() for c in text):
             return Words(text) if text.strip("-*~\"'()[]{}.,;:!?/\\|&+<>=^%$#@_`") else None
-        if found := re.fullmatch(r"(.*[^\W_].*?)\*", text):
+        if text[-1] == "*" and (found := re.fullmatch(r"(.*[^\W_].*?)\*", text)):
             if "*" not in found.group(1):
                 return self.expanded(Prefix(found.group(1)))
-        elif (found := re.fullmatch(r"([^\W_][^~]*)~([0-9]?)", text)) and found.group(1):
+        elif "~" in text[-2:] and (found := re.fullmatch(r"([^\W_][^~]*)~([0-9]?)", text)) and found.group(1):
             edits = int(found.group(2)) if found.group(2) else 0
             if edits > 2:
                 self.notices.append(f"{text}: at most 2 edits are searched")

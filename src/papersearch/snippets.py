@@ -36,7 +36,8 @@ LONGEST_WORD = 24
 """How far a window is stretched so as not to end inside a word."""
 
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+|>\s?|#{1,6}\s+|\d+[.)]\s+)+")
-_FENCE = re.compile(r"^\s*(?:```|~~~|[-*_]{3,}\s*$|\|[\s:|-]+\|?\s*$|<[^>]*>\s*$|!\[[^\]]*\]\([^)]*\)\s*$)")
+_FENCE = r"\s*(?:```|~~~|[-*_]{3,}\s*$|\|[\s:|-]+\|?\s*$|<[^>]*>\s*$|!\[[^\]]*\]\([^)]*\)\s*$)"
+"""Lines without text: compiled for the first that begins as one of them may."""
 
 
 class Excerpt(Record):
@@ -229,7 +230,7 @@ class Notes:
             del here[max(1, LOOKS // len(lines)) :]
             for at, line in enumerate(lines):
                 kinds = sum([part in line for part in here])
-                if kinds and not _FENCE.match(written[at]):
+                if kinds and not _is_fence(written[at]):
                     found.append((kinds, written[at], section.path, section.line + at))
         found.sort(key=_by_kinds)
         return found[:CLOSER_LOOKS]
@@ -260,9 +261,15 @@ class Notes:
                     return _cut(best[1], marks_of_best, best[2], best[3])
         for section in self.paper.sections:
             for number, line in enumerate(section.text.split("\n"), section.line):
-                if line.strip() and not line.lstrip().startswith("#") and not _FENCE.match(line):
+                if line.strip() and not line.lstrip().startswith("#") and not _is_fence(line):
                     return _cut(line[:LONGEST_LINE], [], section.path, number)
         return Excerpt("")
+
+
+def _is_fence(line: str) -> bool:
+    begin = line.lstrip()[:2]
+    may_be = begin[:1] in "`~|<!" or not begin.strip("-*_")
+    return may_be and re.match(_FENCE, line) is not None
 
 
 def _by_kinds(row: tuple[int, str, str, int]) -> int:

@@ -8,7 +8,6 @@ takes it away afterwards.
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -18,8 +17,6 @@ _QUOTE_MARKS = frozenset("‘’‛′ʼ＇")
 _INVISIBLE = frozenset(
     "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-_PLAIN = re.compile(r"[\x00-\x5b\x5d-\x7f]*\Z")
-"""ASCII without a backslash: nothing to fold but case."""
 
 FEW_UNEVEN = 64
 """Up to so many characters are looked for in a text one by one."""
@@ -96,7 +93,7 @@ def normalize(text: str) -> tuple[str, Sequence[int]]:
     One character may become several (`㎡`) or none (a combining accent, the backslash of an escape): where a piece
     of normalized text ends, the original ends before the origin of the next character, see `source_end()`.
     """
-    if _PLAIN.match(text):
+    if text.isascii() and "\\" not in text:  # nothing to fold but case
         return text, range(len(text))
     table = _table
     if table.same.issuperset(text):

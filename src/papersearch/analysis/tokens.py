@@ -8,7 +8,6 @@ stems are terms at the position of their first unit, so that phrases hold whatev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice, repeat
 from operator import add
@@ -16,7 +15,12 @@ from typing import NamedTuple
 
 from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
 from papersearch.analysis.stem import stem
-from papersearch.analysis.words import Cutter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from papersearch.analysis.words import Cutter
 
 STEM_MARK = "~"
 """Begins the terms that stand for a stem, so that they are never taken for a word as written."""

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Protocol, TypeVar
 
 from papersearch.analysis.normalize import fold, is_cjk
 from papersearch.analysis.stem import stem
 from papersearch.analysis.tokens import units
 from papersearch.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Protocol, TypeVar
+
+    Key = TypeVar("Key")
+    Value = TypeVar("Value")
+
+    class Lookup(Protocol):
+        """What a search asks of a glossary, read from text or compiled."""
+
+        def __contains__(self, key: object) -> bool: ...
+
+        def senses(self, key: str, spelling: str = "") -> list[Sense]: ...
+
+        def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]: ...
+
+        def meanings(self, word: str) -> list[str]: ...
+
 
 AMBIGUOUS = "?"
 """Ends a short form that stands for other ideas too."""
@@ -20,10 +38,6 @@ REMEMBERED = 1 << 13
 """Look-ups of each kind that are remembered."""
 LONGEST_KEY = 8
 """Words or runs of Chinese that a form may have and still be looked up."""
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 class Name(Record):
@@ -236,18 +250,6 @@ def read_groups(paths: Iterable[str]) -> Iterator[tuple[Name, ...]]:
     for path in paths:
         with open(path, encoding="utf-8") as file:
             yield from parse_groups(file.read().split("\n"))
-
-
-class Lookup(Protocol):
-    """What a search asks of a glossary, read from text or compiled."""
-
-    def __contains__(self, key: object) -> bool: ...
-
-    def senses(self, key: str, spelling: str = "") -> list[Sense]: ...
-
-    def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]: ...
-
-    def meanings(self, word: str) -> list[str]: ...
 
 
 class Combined:
