@@ -8,14 +8,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from sys import intern
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from papersearch.analysis.normalize import exact_value
 from papersearch.analysis.tokens import Term, initials, pieces, terms_of
-from papersearch.analysis.words import Cutter
 from papersearch.fields import FIELDS, GRAMS, TEXT, zone
 from papersearch.index.writer import Document
 from papersearch.paper import Paper
+
+if TYPE_CHECKING:
+    from papersearch.analysis.words import Cutter
 
 CONTEXT_BOOST = 0.3
 """Headings further up and bracket groups: searchable, but a paper is not about its venue."""
