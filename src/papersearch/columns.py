@@ -8,12 +8,12 @@ Both add and multiply the same numbers in the same order, so that their scores a
 from __future__ import annotations
 
 from bisect import bisect
-from heapq import nlargest
+from math import inf
 
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, Occurrences, distance, width
-from papersearch.scoring import idf, saturated
+from papersearch.scoring import K1, dampening, idf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from papersearch.index.reader import Snapshot
+    from papersearch.occurrences import Found
 
     Column = Any
     """Documents, each with a number, of one kind of Columns; only that kind looks inside. It never changes."""
@@ -109,12 +110,8 @@ if TYPE_CHECKING:
             """The column without documents that are not among these."""
             ...
 
-        def above(self, column: Column, least: float) -> Docs:
-            """Documents with a larger number."""
-            ...
-
-        def weighed(self, docs: Docs, sets: Sequence[tuple[Docs, float]]) -> Column:
-            """For each of the documents the sum of the weights of the sets that have it, in their order."""
+        def heavier(self, docs: Docs, sets: Sequence[tuple[Docs, float]], least: float) -> Docs:
+            """Those of the documents for which the weights of the sets that have it sum up, in their order, to more."""
             ...
 
         def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
@@ -149,6 +146,10 @@ if TYPE_CHECKING:
             ...
 
 
+KEPT_BEST = 256
+"""Best rows of a column that are kept once they were looked for: a search asks for them more than once."""
+
+
 class DictPlaces:
     """Places in dictionaries."""
 
@@ -171,10 +172,10 @@ class DictPlaces:
     def beginning_below(self, end: int) -> set[int]:
         return {doc for doc, stretches in self.stretches.items() if stretches[0][0] < end}
 
-    def distances(self, other: DictPlaces) -> dict[int, float]:
+    def distances(self, other: DictPlaces) -> _Column:
         left, right = self.stretches, other.stretches
         found = {doc: float(distance(left[doc], right[doc])) for doc in left.keys() & right.keys()}
-        return {doc: apart for doc, apart in found.items() if apart <= NEAR_WORDS}
+        return _Given({doc: apart for doc, apart in found.items() if apart <= NEAR_WORDS})
 
     def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
         return [
@@ -187,6 +188,261 @@ class DictPlaces:
         ]
 
 
+class _Column:
+    """Documents, each with a number that is calculated when it is asked for, and only for the documents wanted: most
+    of what common words find is ruled out by which documents have the rare ones."""
+
+    __slots__ = ("_best", "_docs", "_least", "_values")
+
+    def __init__(self) -> None:
+        self._docs: set[int] | None = None
+        self._values: dict[int, float] | None = None
+        self._best: list[tuple[int, float]] = []
+        self._least = inf
+        """All rows with a number no less than `_least`, the largest first."""
+
+    def _find(self) -> set[int]:
+        """The documents."""
+        raise NotImplementedError
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        """Numbers of those of the documents that the column has; None: of all of them."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.docs)
+
+    @property
+    def docs(self) -> set[int]:
+        if self._docs is None:
+            self._docs = self._find()
+        return self._docs
+
+    @property
+    def values(self) -> dict[int, float]:
+        if self._values is None:
+            self._values = self._calculate(None)
+        return self._values
+
+    def within(self, docs: set[int] | None) -> dict[int, float]:
+        """The numbers of some documents; None: of all."""
+        if docs is None:
+            return self.values
+        if self._values is None:
+            return self._calculate(docs)
+        return _picked(self._values, docs)
+
+    def top(self, limit: int) -> list[tuple[int, float]]:
+        """The `limit` largest rows, as Columns.top() gives them."""
+        values = self.values
+        if limit >= len(values):
+            return sorted(values.items(), key=_largest_first)
+        if limit < 1:
+            return []
+        if len(self._best) < limit:
+            # Some more than are asked for: the next question is for those that may tie with the last.
+            order = sorted(values.values(), reverse=True)
+            self._least = order[min(max(2 * limit, KEPT_BEST), len(order)) - 1]
+            self._best = sorted(self._reaching(self._least), key=_largest_first)
+        return self._best[:limit]
+
+    def at_least(self, least: float) -> list[tuple[int, float]]:
+        """Rows with a number that is no smaller."""
+        if least >= self._least:
+            return [row for row in self._best if row[1] >= least]
+        return self._reaching(least)
+
+    def _reaching(self, least: float) -> list[tuple[int, float]]:
+        return [row for row in self.values.items() if row[1] >= least]
+
+
+class _Given(_Column):
+    """Numbers that are there."""
+
+    __slots__ = ()
+
+    def __init__(self, values: dict[int, float]) -> None:
+        super().__init__()
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def _find(self) -> set[int]:
+        return set(self.values)
+
+
+class _Constant(_Column):
+    """The same number for all."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, docs: set[int], number: float) -> None:
+        super().__init__()
+        self._docs, self.number = docs, number
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        return dict.fromkeys(self.docs if docs is None else self.docs & docs, self.number)
+
+
+class _Saturated(_Column):
+    """Saturated frequencies of forms that add up."""
+
+    __slots__ = ("_found", "_frequencies", "_weigh")
+
+    def __init__(self, found: list[Found], weigh: Callable[[dict[int, float]], dict[int, float]]) -> None:
+        super().__init__()
+        self._found, self._weigh = found, weigh
+        self._frequencies: dict[int, float] | None = None
+
+    def __len__(self) -> int:
+        return len(self._found[0].docs) if len(self._found) == 1 else len(self.docs)
+
+    def _find(self) -> set[int]:
+        return set().union(*[found.docs for found in self._found])
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        frequencies = self._frequencies
+        if frequencies is None:
+            frequencies = {}
+            for found in self._found:
+                if not frequencies:
+                    frequencies = found.frequencies()
+                    continue
+                for doc, frequency in found.frequencies().items():
+                    frequencies[doc] = frequencies.get(doc, 0.0) + frequency
+            self._frequencies = frequencies
+        return self._weigh(frequencies if docs is None else _picked(frequencies, docs))
+
+
+class _Scaled(_Column):
+    __slots__ = ("_column", "_factor")
+
+    def __init__(self, column: _Column, factor: float) -> None:
+        super().__init__()
+        self._column, self._factor = column, factor
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def _find(self) -> set[int]:
+        return self._column.docs
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        values = self._column.within(docs)
+        return dict(zip(values, map(self._factor.__mul__, values.values()), strict=True))
+
+
+class _United(_Column):
+    """What any of several columns has: the largest number, or the sum in their order."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Sequence[_Column]) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def _find(self) -> set[int]:
+        return set().union(*[column.docs for column in self.columns])
+
+
+class _Best(_United):
+    __slots__ = ()
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        best = self.columns[0].within(docs)
+        for column in self.columns[1:]:
+            values = column.within(docs)
+            shorter, longer = (best, values) if len(best) < len(values) else (values, best)
+            if shorter:
+                best = longer.copy()
+                for doc, value in shorter.items():
+                    if value > best.get(doc, -1.0):
+                        best[doc] = value
+            else:
+                best = longer
+        return best
+
+
+class _Sum(_United):
+    __slots__ = ()
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        scores = self.columns[0].within(docs)
+        for column in self.columns[1:]:
+            values = column.within(docs)
+            # Of two numbers it does not matter which is added to which: so the shorter column to the longer.
+            added, longer = (scores, values) if len(scores) < len(values) else (values, scores)
+            if added:
+                scores = longer.copy()
+                for doc, value in added.items():
+                    scores[doc] = scores.get(doc, 0.0) + value
+            else:
+                scores = longer
+        return scores
+
+
+class _Kept(_Column):
+    __slots__ = ("_column",)
+
+    def __init__(self, column: _Column, docs: set[int]) -> None:
+        super().__init__()
+        self._column, self._docs = column, docs
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        return self._column.within(self.docs if docs is None else self.docs & docs)
+
+
+class _Raised(_Column):
+    """A column with a little added to a few of its documents."""
+
+    __slots__ = ("_column", "_others")
+
+    def __init__(self, column: _Column, others: Sequence[_Column]) -> None:
+        super().__init__()
+        self._column, self._others = column, others
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def _find(self) -> set[int]:
+        return self._column.docs
+
+    def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        return _Sum([self._column, *self._others]).within(docs)
+
+    def top(self, limit: int) -> list[tuple[int, float]]:
+        """As of any column; only those of the raised and of the best before can be among them."""
+        raised: set[int] = set().union(*[other.docs for other in self._others])
+        candidates = {doc for doc, _ in self._column.top(limit + len(raised))} | raised
+        return sorted(self.within(candidates).items(), key=_largest_first)[: max(limit, 0)]
+
+    def at_least(self, least: float) -> list[tuple[int, float]]:
+        raised: set[int] = set().union(*[other.docs for other in self._others])
+        candidates = {doc for doc, _ in self._column.at_least(least)} | raised
+        return [row for row in self.within(candidates).items() if row[1] >= least]
+
+
+def _largest_first(row: tuple[int, float]) -> tuple[float, int]:
+    return -row[1], row[0]
+
+
+def _picked(values: dict[int, float], docs: set[int]) -> dict[int, float]:
+    """Those of the values whose documents are among some."""
+    return {doc: values[doc] for doc in values.keys() & docs}
+
+
+class _Against(dict[int, float]):
+    """Length of a text → what it holds against the frequencies of its words, kept as lengths come."""
+
+    def __init__(self, average_length: float) -> None:
+        self._average_length = average_length
+
+    def __missing__(self, length: int) -> float:
+        found = self[length] = dampening(length, self._average_length)
+        return found
+
+
 class DictColumns:
     """Columns as dictionaries, documents as sets: nothing to import, nothing to prepare."""
 
@@ -194,6 +450,7 @@ class DictColumns:
         self._snapshot = snapshot
         self._text = snapshot.field(TEXT)
         self._occurrences = Occurrences(self._text, snapshot.field(GRAMS))
+        self._against = _Against(self._text.average_length or 1.0)
 
     def everything(self) -> set[int]:
         return set(self._snapshot.docs())
@@ -215,108 +472,78 @@ class DictColumns:
                 found[term] = n
         return found
 
-    def saturated(self, forms: tuple[Form, ...], zone: str | None) -> dict[int, float]:
-        frequencies: dict[int, float] = {}
-        for form in forms:
-            found = self._occurrences.frequencies(form, zone)
-            if not frequencies:
-                frequencies = found
-                continue
-            for doc, frequency in found.items():
-                frequencies[doc] = frequencies.get(doc, 0.0) + frequency
-        return saturated(frequencies, self._text.lengths, self._text.average_length or 1.0)
+    def saturated(self, forms: tuple[Form, ...], zone: str | None) -> _Column:
+        found = [here for form in forms if (here := self._occurrences.found(form, zone))]
+        return _Saturated(found, self._weigh) if found else _Given({})
 
     def prepare(self, forms: Iterable[Form]) -> None:
         """Nothing takes less time at once."""
 
-    def constant(self, docs: set[int], value: float) -> dict[int, float]:
-        return dict.fromkeys(docs, value)
+    def _weigh(self, frequencies: dict[int, float]) -> dict[int, float]:
+        """dampened() of frequencies by document."""
+        against, lengths = self._against, self._text.lengths
+        return {doc: often * (K1 + 1.0) / (often + against[lengths[doc]]) for doc, often in frequencies.items()}
 
-    def docs(self, column: dict[int, float]) -> set[int]:
-        return set(column)
+    def constant(self, docs: set[int], value: float) -> _Column:
+        return _Constant(docs, value)
 
-    def at(self, column: dict[int, float], doc: int) -> float | None:
-        return column.get(doc)
+    def docs(self, column: _Column) -> set[int]:
+        return column.docs
 
-    def scaled(self, column: dict[int, float], factor: float) -> dict[int, float]:
-        return dict(zip(column, map(factor.__mul__, column.values()), strict=True))
+    def at(self, column: _Column, doc: int) -> float | None:
+        return column.within({doc}).get(doc)
 
-    def mapped(
-        self, function: Callable[..., Any], first: dict[int, float], *others: dict[int, float]
-    ) -> dict[int, float]:
-        return {
-            doc: function(value, *[other[doc] for other in others])
-            for doc, value in first.items()
-            if all(doc in other for other in others)
-        }
+    def scaled(self, column: _Column, factor: float) -> _Column:
+        return _Scaled(column, factor)
 
-    def lesser(self, first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
-        return {doc: min(value, second[doc]) for doc, value in first.items() if doc in second}
+    def mapped(self, function: Callable[..., Any], first: _Column, *others: _Column) -> _Column:
+        docs = first.docs
+        for other in others:
+            docs = docs & other.docs
+        held = [other.within(docs) for other in others]
+        return _Given({doc: function(v, *[h[doc] for h in held]) for doc, v in first.within(docs).items()})
 
-    def capped(self, column: dict[int, float], most: float) -> dict[int, float]:
-        return {doc: min(value, most) for doc, value in column.items()}
+    def lesser(self, first: _Column, second: _Column) -> _Column:
+        return self.mapped(min, first, second)
 
-    def weighed(self, docs: set[int], sets: Sequence[tuple[set[int], float]]) -> dict[int, float]:
-        sums = dict.fromkeys(docs, 0.0)
+    def capped(self, column: _Column, most: float) -> _Column:
+        return _Given({doc: min(value, most) for doc, value in column.values.items()})
+
+    def summed(self, columns: Sequence[_Column]) -> _Column:
+        some = [column for column in columns if len(column)]
+        return some[0] if len(some) == 1 else _Sum(some) if some else _Given({})
+
+    def best(self, columns: Sequence[_Column]) -> _Column:
+        some = [column for column in columns if len(column)]
+        return some[0] if len(some) == 1 else _Best(some) if some else _Given({})
+
+    def raised(self, column: _Column, others: Sequence[_Column]) -> _Column:
+        some = [other for other in others if len(other)]
+        return _Raised(column, some) if some else column
+
+    def kept(self, column: _Column, docs: set[int]) -> _Column:
+        held = column.docs
+        return column if held <= docs else _Kept(column, held & docs)
+
+    def heavier(self, docs: set[int], sets: Sequence[tuple[set[int], float]], least: float) -> set[int]:
+        # By sets of documents that have the same weights, not one by one.
+        alike = [(0.0, docs)]
         for others, weight in sets:
-            for doc in docs & others:
-                sums[doc] += weight
-        return sums
+            parted = [(total + weight, some & others) for total, some in alike]
+            alike = [row for row in [*parted, *((total, some - others) for total, some in alike)] if row[1]]
+        return set().union(*[some for total, some in alike if total > least])
 
-    def summed(self, columns: Sequence[dict[int, float]]) -> dict[int, float]:
-        scores = columns[0] if columns else {}
-        for column in columns[1:]:
-            # Of two numbers it does not matter which is added to which: so the shorter column to the longer.
-            added, longer = (scores, column) if len(scores) < len(column) else (column, scores)
-            if added:
-                scores = longer.copy()
-                for doc, value in added.items():
-                    scores[doc] = scores.get(doc, 0.0) + value
-            else:
-                scores = longer
-        return scores
+    def top(self, column: _Column, limit: int) -> list[tuple[int, float]]:
+        return column.top(limit)
 
-    def best(self, columns: Sequence[dict[int, float]]) -> dict[int, float]:
-        scores = columns[0] if columns else {}
-        for column in columns[1:]:
-            shorter, longer = (scores, column) if len(scores) < len(column) else (column, scores)
-            if shorter:
-                scores = longer.copy()
-                for doc, value in shorter.items():
-                    if value > scores.get(doc, -1.0):
-                        scores[doc] = value
-            else:
-                scores = longer
-        return scores
+    def at_least(self, column: _Column, least: float) -> list[tuple[int, float]]:
+        return column.at_least(least)
 
-    def raised(self, column: dict[int, float], others: Sequence[dict[int, float]]) -> dict[int, float]:
-        return self.summed([column, *others])
+    def best_docs(self, column: _Column, limit: int) -> set[int]:
+        return column.docs if len(column) <= limit else {doc for doc, _ in column.top(limit)}
 
-    def kept(self, column: dict[int, float], docs: set[int]) -> dict[int, float]:
-        if column.keys() <= docs:
-            return column
-        if len(docs) < len(column):
-            return {doc: column[doc] for doc in docs if doc in column}
-        return {doc: value for doc, value in column.items() if doc in docs}
-
-    def above(self, column: dict[int, float], least: float) -> set[int]:
-        return {doc for doc, value in column.items() if value > least}
-
-    def top(self, column: dict[int, float], limit: int) -> list[tuple[int, float]]:
-        rows: Iterable[tuple[int, float]] = column.items()
-        if 0 < limit < len(column):
-            least = nlargest(limit, column.values())[-1]
-            rows = [row for row in rows if row[1] >= least]
-        return sorted(rows, key=lambda row: (-row[1], row[0]))[: max(limit, 0)]
-
-    def best_docs(self, column: dict[int, float], limit: int) -> set[int]:
-        return set(column) if len(column) <= limit else {doc for doc, _ in self.top(column, limit)}
-
-    def last_of_top(self, column: dict[int, float], limit: int) -> float:
-        return nlargest(limit, column.values())[-1]
-
-    def at_least(self, column: dict[int, float], least: float) -> list[tuple[int, float]]:
-        return [(doc, value) for doc, value in column.items() if value >= least]
+    def last_of_top(self, column: _Column, limit: int) -> float:
+        return column.top(limit)[-1][1]
 
     def some(self, docs: Iterable[int]) -> set[int]:
         return set(docs)
@@ -325,12 +552,13 @@ class DictColumns:
         self, terms: Sequence[str], limit: int, every: bool, admitted: set[int] | None
     ) -> list[tuple[int, float]]:
         found = [self.saturated((Form.term(term),), None) for term in terms]
-        if limit < 1 or (every and not all(found)):
+        if limit < 1 or (every and not all(map(len, found))):
             return []
-        columns = [self.scaled(column, idf(len(column), self._snapshot.doc_count)) for column in found if column]
+        columns = [self.scaled(column, idf(len(column), self._snapshot.doc_count)) for column in found if len(column)]
         scores = self.summed(columns)
-        for docs in [*(columns if every else ()), *(() if admitted is None else (admitted,))]:
-            scores = {doc: score for doc, score in scores.items() if doc in docs}
+        for column in columns if every else ():
+            scores = self.kept(scores, column.docs)
+        scores = scores if admitted is None else self.kept(scores, admitted)
         return self.top(scores, limit)
 
     def places(self, forms: tuple[Form, ...], docs: set[int]) -> DictPlaces:

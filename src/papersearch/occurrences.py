@@ -9,7 +9,7 @@ from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from papersearch.ideas import Form
     from papersearch.index.reader import FieldReader, Postings
@@ -26,6 +26,17 @@ REMEMBERED = 512
 """Terms whose postings are kept: those of a few queries."""
 REMEMBERED_CHARACTERS = 16
 """Single characters whose places are kept: each is as long as the postings of many pairs."""
+
+
+class Found:
+    """Documents in which something occurs. How often is looked up when it is asked for: for many it never is."""
+
+    __slots__ = ("docs", "frequencies")
+
+    def __init__(self, docs: Collection[int], frequencies: Callable[[], Scores]) -> None:
+        """`frequencies` gives a new dictionary, of the same documents, of sums of boosts."""
+        self.docs = docs
+        self.frequencies = frequencies
 
 
 class Occurrences:
@@ -48,37 +59,34 @@ class Occurrences:
             found = self._read[key, term] = self._reader(key).postings(term)
             return found
 
-    def frequencies(self, form: Form, zone: str | None) -> Scores:
-        """Document → sum of the boosts of the form's occurrences."""
+    def found(self, form: Form, zone: str | None) -> Found | None:
+        """Where the form occurs, None if it does nowhere."""
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
             if zone is None and key == TEXT:
-                return self._summed(terms)
+                known = [postings for term in terms if (postings := self._postings(TEXT, term))]
+                if not known:
+                    return None
+                docs = known[0].docs if len(known) == 1 else set().union(*[postings.docs for postings in known])
+                return Found(docs, lambda: _summed(known))
             if len(terms) == 1 and len(terms[0]) > 1:
                 return self._zoned(key, terms[0], zone)
-            return self._boosted(self._column(key, terms), zone)
-        return self._boosted(self._phrase(form), zone)
+            frequencies = self._boosted(self._column(key, terms), zone)
+        else:
+            frequencies = self._boosted(self._phrase(form), zone)
+        return Found(frequencies.keys(), frequencies.copy) if frequencies else None
 
-    def _summed(self, terms: Sequence[str]) -> Scores:
-        """Document → sum of the boosts of terms that stand at different places: their weights, as they are stored."""
-        scores: Scores = {}
-        for term in terms:
-            if postings := self._postings(TEXT, term):
-                if not scores:
-                    scores = dict(zip(postings.docs, postings.weights, strict=True))
-                    continue
-                for doc, weight in zip(postings.docs, postings.weights, strict=True):
-                    scores[doc] = scores.get(doc, 0.0) + weight
-        return scores
-
-    def _zoned(self, key: str, term: str, zone: str | None) -> Scores:
+    def _zoned(self, key: str, term: str, zone: str | None) -> Found | None:
         """As _boosted(), of one term: zones begin at multiples of 256, so that rough positions are enough."""
         postings = self._postings(key, term)
         if postings is None:
-            return {}
-        low, high = FIELDS[zone].zone if zone else (0, 2**32)
+            return None
+        if zone is None:
+            return Found(postings.docs, lambda: dict(zip(postings.docs, postings.of_highs(_boost_of), strict=True)))
+        low, high = FIELDS[zone].zone
         values = postings.of_highs(lambda highs: sum([boost_at(p) for p in highs if low <= p < high]))
-        return {doc: value for doc, value in zip(postings.docs, values, strict=True) if value}
+        frequencies = {doc: value for doc, value in zip(postings.docs, values, strict=True) if value}
+        return Found(frequencies.keys(), frequencies.copy) if frequencies else None
 
     def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
         """Document → positions of any of the terms."""
@@ -86,12 +94,11 @@ class Occurrences:
             return self._character(terms[0])
         found = [p for term in terms if (p := self._postings(key, term))]
         if len(found) == 1:
-            postings = found[0]
-            return {doc: postings.positions(i) for i, doc in enumerate(postings.docs)}
+            return dict(_places(found[0]))
         merged: dict[int, set[int]] = {}
         for postings in found:
-            for i, doc in enumerate(postings.docs):
-                merged.setdefault(doc, set()).update(postings.positions(i))
+            for doc, positions in _places(postings):
+                merged.setdefault(doc, set()).update(positions)
         return {doc: sorted(positions) for doc, positions in merged.items()}
 
     def _reader(self, key: str) -> FieldReader:
@@ -138,14 +145,16 @@ class Occurrences:
                 continue
             held = postings.docs
             if len(held) < FEW * len(docs):
-                found = [(i, doc) for i, doc in enumerate(held) if doc in docs]
+                here: Iterable[tuple[int, Sequence[int]]] = _places(postings)
             else:
-                found = [(bisect_left(held, doc), doc) for doc in docs.intersection(held)]
-            for i, doc in found:
+                here = ((doc, postings.positions(bisect_left(held, doc))) for doc in docs.intersection(held))
+            for doc, positions in here:
+                if doc not in docs:
+                    continue
                 if doc in column:
-                    column[doc] += postings.positions(i)
+                    column[doc] += positions
                 else:
-                    column[doc] = [*postings.positions(i)]
+                    column[doc] = [*positions]
         return column
 
     def _character(self, char: str) -> dict[int, Sequence[int]]:
@@ -155,8 +164,8 @@ class Occurrences:
             places: dict[int, set[int]] = {}
             for term, offset in pairs_with(self._grams, char):
                 if postings := self._grams.postings(term):
-                    for i, doc in enumerate(postings.docs):
-                        places.setdefault(doc, set()).update([p + offset for p in postings.positions(i)])
+                    for doc, positions in _places(postings):
+                        places.setdefault(doc, set()).update([p + offset for p in positions] if offset else positions)
             if len(self._characters) >= REMEMBERED_CHARACTERS:
                 self._characters.clear()
             known = self._characters[char] = {doc: sorted(positions) for doc, positions in places.items()}
@@ -178,6 +187,28 @@ class Occurrences:
             key, terms, _ = form.parts[0]
             return self._column_in(key, terms, docs)
         return self._phrase(form, docs)
+
+
+def _places(postings: Postings) -> Iterator[tuple[int, list[int]]]:
+    """(document, positions) of all postings, decoded at once."""
+    counts, positions = postings.all_positions()
+    end = 0
+    for doc, count in zip(postings.docs, counts, strict=True):
+        start, end = end, end + count
+        yield doc, positions[start:end]
+
+
+def _summed(terms: Sequence[Postings]) -> Scores:
+    """Document → sum of the boosts of terms that stand at different places: their weights, as they are stored."""
+    scores: Scores = dict(zip(terms[0].docs, terms[0].weights, strict=True))
+    for postings in terms[1:]:
+        for doc, weight in zip(postings.docs, postings.weights, strict=True):
+            scores[doc] = scores.get(doc, 0.0) + weight
+    return scores
+
+
+def _boost_of(positions: Sequence[int]) -> float:
+    return sum([boost_at(position) for position in positions])
 
 
 def width(form: Form) -> int:

@@ -693,8 +693,8 @@ class _Search:
             return exact, None
         total = sum(m.weight for m in matchers)
         least = (BELOW_SHARE if len(exact) else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / len(matchers))
-        weights = columns.weighed(others, [(docs, m.weight) for m, docs in zip(matchers, held, strict=True)])
-        enough = columns.above(weights, least * total)
+        weights = [(docs, matcher.weight) for matcher, docs in zip(matchers, held, strict=True)]
+        enough = columns.heavier(others, weights, least * total)
         return exact, columns.kept(scores, enough) if len(enough) else None
 
     @staticmethod

@@ -541,11 +541,11 @@ class ArrayColumns:
     def capped(self, column: Column, most: float) -> Column:
         return Column(column.docs, np.minimum(column.values, most))
 
-    def weighed(self, docs: Mask, sets: Sequence[tuple[Mask, float]]) -> Column:
+    def heavier(self, docs: Mask, sets: Sequence[tuple[Mask, float]], least: float) -> Mask:
         sums = np.zeros(len(docs.numbers))
         for others, weight in sets:
             sums += weight * others.bits[docs.numbers]
-        return Column(docs.numbers, sums)
+        return self.some(docs.numbers[sums > least])
 
     def _numbers(self) -> Array:
         """A zero for each document of the index, this thread's own; whoever changes it leaves it as it was."""
@@ -586,9 +586,6 @@ class ArrayColumns:
     def kept(self, column: Column, docs: Mask) -> Column:
         held = docs.bits[column.docs]
         return Column(column.docs[held], column.values[held])
-
-    def above(self, column: Column, least: float) -> Mask:
-        return self.some(column.docs[column.values > least])
 
     def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
         return best_of(column.docs, column.values, limit)
