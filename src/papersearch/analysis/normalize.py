@@ -122,7 +122,7 @@ def normalize(text: str) -> tuple[str, Sequence[int]]:
 
 def normalized(text: str) -> str:
     """The normalized text alone, in half the time."""
-    if _PLAIN.match(text):
+    if text.isascii() and "\\" not in text:
         return text
     return normalize(text)[0] if "\\" in text else text.translate(_table)
 

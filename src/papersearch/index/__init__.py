@@ -1,6 +1,7 @@
 """The index room: postings on disk, generations, incremental update.
 
     flatfile   named typed arrays in one checksummed file
+    objects    JSON as the files hold it
     toc        the table of contents and the atomic switch to the next generation
     segment    one segment as it is read
     reader     Snapshot: one generation, over all its segments

@@ -10,7 +10,6 @@ Reading trusts nothing: a file that is short, swapped or forged gives IndexDamag
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -19,6 +18,7 @@ import zlib
 from array import array
 
 from papersearch.errors import IndexDamagedError
+from papersearch.index.objects import loads
 
 TYPE_CHECKING = False  # importing typing would cost a cold start more than this whole module
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class FlatWriter:
 
     def close(self) -> None:
         """Write the directory. Then `size` and `crc32` (of the directory) are what a table of contents records."""
+        import json
+
         directory = {"sections": self._directory, "meta": self.meta}
         data = json.dumps(directory, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         start, self.crc32 = self.size, zlib.crc32(data)
@@ -358,7 +360,7 @@ class FlatFile:
         if crc32 is not None and zlib.crc32(data) != crc32:
             raise damaged(path, "not the file the table of contents names")
         try:
-            directory = json.loads(data.decode("utf-8", "surrogatepass"))
+            directory = loads(data.decode("utf-8", "surrogatepass"))
             sections, meta = directory["sections"], directory["meta"]
             good = type(sections) is dict and type(meta) is dict
             for typecode, offset, count, checksum in sections.values() if good else ():

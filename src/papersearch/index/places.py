@@ -8,7 +8,6 @@ grow with the papers, and opening costs the same for ten papers and a hundred th
 
 from __future__ import annotations
 
-import json
 from array import array
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
@@ -18,6 +17,7 @@ from papersearch.analysis.normalize import exact_value
 from papersearch.errors import IndexDamagedError
 from papersearch.files import DIGEST_BYTES, FileState, Known
 from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow
+from papersearch.index.objects import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ def _put_links(writer: FlatWriter, links: list[tuple[int, int]]) -> None:
 
 
 def _put_labels(writer: FlatWriter, labels: Labels) -> None:
+    import json
+
     writer.put(LABELS, json.dumps(labels, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
@@ -482,7 +484,7 @@ def _links_of(file: FlatFile) -> list[tuple[int, int]]:
 
 def _labels_of(file: FlatFile) -> Labels:
     try:
-        raw: Any = json.loads(bytes(file.section(LABELS, "B")).decode("utf-8", "surrogatepass"))
+        raw: Any = loads(bytes(file.section(LABELS, "B")).decode("utf-8", "surrogatepass"))
         good = all(type(n) is int for by_key in raw.values() for counts in by_key.values() for n in counts.values())
     except (ValueError, AttributeError, RecursionError):
         good = False
@@ -609,7 +611,7 @@ class Edit:
     def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
         """As count_label()."""
         if self._labels is None:
-            self._labels = json.loads(json.dumps(self.base.spellings()))
+            self._labels = {name: {k: dict(n) for k, n in by_key.items()} for name, by_key in self.base.spellings().items()}
         count_label(self._labels, category, venue, orgs, by)
 
     @property

@@ -11,7 +11,6 @@ threads; it stays readable whatever later commits do.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from array import array
@@ -19,6 +18,7 @@ from copy import copy
 
 from papersearch.errors import IndexDamagedError, UsageError
 from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.objects import loads
 from papersearch.index.places import Places
 from papersearch.index.segment import Segment, SegmentField, encode, locate
 from papersearch.index.toc import PLACES, TOC_NAME, Toc, read_generation, read_toc
@@ -348,7 +348,7 @@ class Snapshot:
         """The stored object, decoded anew at each call."""
         data = self.stored_raw(doc)
         try:
-            stored = json.loads(data.decode("utf-8", "surrogatepass"))
+            stored = loads(data.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             stored = None
         if type(stored) is not dict:

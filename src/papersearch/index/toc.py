@@ -7,13 +7,13 @@ survives one whole commit.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import zlib
 
 from papersearch.errors import IndexDamagedError, IndexMissingError
 from papersearch.index.flatfile import MAGIC, FlatFile, damaged, open_regular, stamp_of
+from papersearch.index.objects import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ class Toc:
             "stamps": self.stamps,
             "meta": self.meta,
         }
+        import json
+
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         rest = b'",' + text[1:].encode("utf-8", "surrogatepass")
         return _CRC_START + b"%08x" % zlib.crc32(rest) + rest
@@ -206,7 +208,7 @@ def read_toc(folder: str, name: str = TOC_NAME) -> Toc:
     """
     data, path = _read_bytes(folder, name), os.path.join(folder, name)
     try:
-        raw = json.loads(data.decode("utf-8", "surrogatepass"))
+        raw = loads(data.decode("utf-8", "surrogatepass"))
         version = raw["format"]
         if type(version) is int and version != FORMAT:
             raise damaged(path, f"format version {version}, and this program reads version {FORMAT}")

@@ -19,7 +19,6 @@ Where papers stand, the states of files and how facets are written are in papers
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections import Counter
@@ -106,7 +105,8 @@ def stale_files(snapshot: Snapshot, roots: Sequence[str]) -> list[str]:
 
 def paper_digest(stored: dict[str, Any]) -> int:
     """64 bits that tell two states of a paper apart, wherever it stands."""
-    import hashlib  # not needed where nothing has changed
+    import hashlib  # not needed where nothing has changed, nor is json
+    import json
 
     data = json.dumps(stored, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
