@@ -8,12 +8,13 @@ Both add and multiply the same numbers in the same order, so that their scores a
 from __future__ import annotations
 
 from bisect import bisect
+from itertools import compress
 from math import inf
 
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
 from papersearch.occurrences import NEAR_WORDS, Occurrences, distance, width
-from papersearch.scoring import K1, dampening, idf
+from papersearch.scoring import K1, B, dampening, idf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +150,11 @@ if TYPE_CHECKING:
 KEPT_BEST = 256
 """Best rows of a column that are kept once they were looked for: a search asks for them more than once."""
 
+LONG = 4
+"""Times as many rows as are looked for, from which on it pays to find out which may be among them."""
+ROUNDING = 1e-6
+"""More than what scores and what is calculated about them can differ by for their rounding."""
+
 
 class DictPlaces:
     """Places in dictionaries."""
@@ -234,26 +240,45 @@ class _Column:
 
     def top(self, limit: int) -> list[tuple[int, float]]:
         """The `limit` largest rows, as Columns.top() gives them."""
-        values = self.values
-        if limit >= len(values):
-            return sorted(values.items(), key=_largest_first)
+        if limit >= len(self):
+            return sorted(self.values.items(), key=_largest_first)
         if limit < 1:
             return []
         if len(self._best) < limit:
-            # Some more than are asked for: the next question is for those that may tie with the last.
-            order = sorted(values.values(), reverse=True)
-            self._least = order[min(max(2 * limit, KEPT_BEST), len(order)) - 1]
-            self._best = sorted(self._reaching(self._least), key=_largest_first)
+            self._find_best(max(2 * limit, KEPT_BEST))
         return self._best[:limit]
+
+    def _find_best(self, limit: int) -> None:
+        """Have the best rows, some more than are asked for: the next question is for those that may tie with the last.
+
+        The least of so many rows, whichever they are, is no more than the least of so many best ones. So of a long
+        column rows that promise much are calculated first, and then those that may reach the least of them.
+        """
+        rows = self._values
+        if rows is None and len(self) > LONG * limit:
+            some = self.within(self.promising(limit))
+            if len(some) >= limit:
+                rows = self.within(self.reaching(_least_of(some, limit)))
+        rows = self.values if rows is None else rows
+        self._least = _least_of(rows, limit)
+        self._best = sorted([row for row in rows.items() if row[1] >= self._least], key=_largest_first)
+
+    def most(self) -> float:
+        """What no number of the column is larger than."""
+        return inf
+
+    def promising(self, limit: int) -> set[int]:
+        """So many documents or more, among them many of those with the largest numbers."""
+        return self.docs
+
+    def reaching(self, least: float) -> set[int]:
+        """The documents that may have a number no smaller, and others."""
+        return self.docs
 
     def at_least(self, least: float) -> list[tuple[int, float]]:
         """Rows with a number that is no smaller."""
-        if least >= self._least:
-            return [row for row in self._best if row[1] >= least]
-        return self._reaching(least)
-
-    def _reaching(self, least: float) -> list[tuple[int, float]]:
-        return [row for row in self.values.items() if row[1] >= least]
+        rows = self._best if least >= self._least else self.within(self.reaching(least)).items()
+        return [row for row in rows if row[1] >= least]
 
 
 class _Given(_Column):
@@ -314,6 +339,26 @@ class _Saturated(_Column):
             self._frequencies = frequencies
         return self._weigh(frequencies if docs is None else _picked(frequencies, docs))
 
+    def most(self) -> float:
+        return K1 + 1.0
+
+    def promising(self, limit: int) -> set[int]:
+        self._calculate(set())
+        assert self._frequencies is not None
+        return self._as_often_as(_least_of(self._frequencies, limit))
+
+    def reaching(self, least: float) -> set[int]:
+        least -= ROUNDING
+        if least <= 0.0:
+            return self.docs
+        # What holds the least against a word is a text without length: saturation() solved for the frequency.
+        self._calculate(set())
+        return self._as_often_as(least * K1 * (1.0 - B) / (K1 + 1.0 - least) if least < K1 + 1.0 else inf)
+
+    def _as_often_as(self, often: float) -> set[int]:
+        frequencies = self._frequencies or {}
+        return set(compress(frequencies, map(float(often).__le__, frequencies.values())))
+
 
 class _Scaled(_Column):
     __slots__ = ("_column", "_factor")
@@ -332,6 +377,15 @@ class _Scaled(_Column):
         values = self._column.within(docs)
         return dict(zip(values, map(self._factor.__mul__, values.values()), strict=True))
 
+    def most(self) -> float:
+        return self._factor * self._column.most()
+
+    def promising(self, limit: int) -> set[int]:
+        return self._column.promising(limit)
+
+    def reaching(self, least: float) -> set[int]:
+        return self._column.reaching(least / self._factor) if self._factor > 0.0 else self.docs
+
 
 class _United(_Column):
     """What any of several columns has: the largest number, or the sum in their order."""
@@ -344,6 +398,14 @@ class _United(_Column):
 
     def _find(self) -> set[int]:
         return set().union(*[column.docs for column in self.columns])
+
+    def promising(self, limit: int) -> set[int]:
+        found: set[int] = set()
+        for column in sorted(self.columns, key=_most_of, reverse=True):
+            found |= column.promising(limit)
+            if len(found) >= limit:
+                break
+        return found
 
 
 class _Best(_United):
@@ -363,6 +425,12 @@ class _Best(_United):
                 best = longer
         return best
 
+    def most(self) -> float:
+        return max([column.most() for column in self.columns])
+
+    def reaching(self, least: float) -> set[int]:
+        return set().union(*[column.reaching(least) for column in self.columns])
+
 
 class _Sum(_United):
     __slots__ = ()
@@ -381,6 +449,19 @@ class _Sum(_United):
                 scores = longer
         return scores
 
+    def most(self) -> float:
+        return sum([column.most() for column in self.columns])
+
+    def reaching(self, least: float) -> set[int]:
+        """Where those that can add the least cannot reach it together, one of the others has to be there."""
+        columns = sorted(self.columns, key=_most_of)
+        without = 0.0
+        while len(columns) > 1 and without + columns[0].most() + ROUNDING < least:
+            without += columns.pop(0).most()
+        if len(columns) == 1:
+            return columns[0].reaching(least - without)
+        return set().union(*[column.docs for column in columns])
+
 
 class _Kept(_Column):
     __slots__ = ("_column",)
@@ -391,6 +472,15 @@ class _Kept(_Column):
 
     def _calculate(self, docs: set[int] | None) -> dict[int, float]:
         return self._column.within(self.docs if docs is None else self.docs & docs)
+
+    def most(self) -> float:
+        return self._column.most()
+
+    def promising(self, limit: int) -> set[int]:
+        return self.docs & self._column.promising(limit)
+
+    def reaching(self, least: float) -> set[int]:
+        return self.docs & self._column.reaching(least)
 
 
 class _Raised(_Column):
@@ -425,6 +515,15 @@ class _Raised(_Column):
 
 def _largest_first(row: tuple[int, float]) -> tuple[float, int]:
     return -row[1], row[0]
+
+
+def _most_of(column: _Column) -> float:
+    return column.most()
+
+
+def _least_of(values: dict[int, float], limit: int) -> float:
+    """The last of so many largest values."""
+    return sorted(values.values(), reverse=True)[: max(limit, 1)][-1]
 
 
 def _picked(values: dict[int, float], docs: set[int]) -> dict[int, float]:

@@ -611,7 +611,8 @@ class Edit:
     def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
         """As count_label()."""
         if self._labels is None:
-            self._labels = {name: {k: dict(n) for k, n in by_key.items()} for name, by_key in self.base.spellings().items()}
+            known = self.base.spellings()
+            self._labels = {name: {k: dict(n) for k, n in by_key.items()} for name, by_key in known.items()}
         count_label(self._labels, category, venue, orgs, by)
 
     @property

@@ -214,7 +214,7 @@ class FieldReader:
             runs = []
             for _, segment in self._segments:
                 run = segment.lengths(self.name)
-                runs.append(memoryview(bytes(segment.documents)) if run is None else run)
+                runs.append(memoryview(bytes(segment.documents)) if run is None else run[:])
             self._lengths = lengths = runs[0] if len(runs) == 1 else _joined(runs)
         return lengths
 
