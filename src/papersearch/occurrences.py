@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import chain, repeat
+from operator import add
 
 from papersearch.analysis.normalize import is_cjk
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
+from papersearch.index.segment import LOW_BITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ NEAR_WORDS = 4
 
 FEW = 8
 """Where a term has so many times the documents that are wanted, these are looked up one by one."""
+KEY_SHIFT, KEY_ZERO = 33, 1 << 32
+"""A place as one number: the document above these bits, in them the position after so much, as where a phrase would
+begin may lie before the first."""
+KEY_MASK = (1 << KEY_SHIFT) - 1
 REMEMBERED = 512
 """Terms whose postings are kept: those of a few queries."""
 REMEMBERED_CHARACTERS = 16
@@ -106,24 +113,50 @@ class Occurrences:
 
     def _phrase(self, form: Form, within: set[int] | None = None) -> dict[int, Sequence[int]]:
         """Document → first positions of the phrase, for documents (of `within`, if given) that have it."""
-        docs = within
-        for key, terms, _ in form.parts:
-            here = self._docs_of(key, terms)
-            docs = here if docs is None else docs & here
-            if not docs:
+        parts = []
+        for key, terms, offset in form.parts:
+            held = self._docs_of(key, terms)
+            parts.append((len(held), key, terms, offset))
+            within = held if within is None else within & held
+            if not within:
                 return {}
-        columns = [(offset, self._column_in(key, terms, docs or set())) for key, terms, offset in form.parts]
+        docs: set[int] = within or set()
+        starts: set[int] | None = None
+        for _, key, terms, offset in sorted(parts):
+            here = self._keys_in(key, terms, docs)
+            if starts is not None:  # few places are looked for among many
+                here = here.intersection(map(offset.__add__, starts))
+            starts = set(map((-offset).__add__, here))
+            if len(starts) < len(docs):
+                docs = docs.intersection([start >> KEY_SHIFT for start in starts])
         result: dict[int, Sequence[int]] = {}
-        for doc in docs or ():
-            starts: set[int] | None = None
-            for offset, positions in columns:
-                begin = {position - offset for position in positions.get(doc, ())}
-                starts = begin if starts is None else starts & begin
-                if not starts:
-                    break
-            if starts:
-                result[doc] = sorted(starts)
+        for start in sorted(starts or ()):
+            doc = start >> KEY_SHIFT
+            if doc in docs:
+                position = (start & KEY_MASK) - KEY_ZERO
+                result[doc] = [*result[doc], position] if doc in result else [position]
         return result
+
+    def _keys_in(self, key: str, terms: Sequence[str], docs: set[int]) -> set[int]:
+        """Each place of any of the terms in some documents, and perhaps in others, as one number: the document above
+        the position. Made by calls of C alone where most documents that have the term are wanted."""
+        if key == GRAMS and len(terms[0]) == 1:
+            places = self._character(terms[0])
+            return {(doc << KEY_SHIFT) + KEY_ZERO + p for doc in docs for p in places.get(doc, ())}
+        keys: set[int] = set()
+        for term in terms:
+            if not (postings := self._postings(key, term)):
+                continue
+            held = postings.docs
+            if len(held) < FEW * len(docs):
+                counts, positions = postings.all_positions()
+                bases = map(KEY_ZERO.__add__, map((1 << KEY_SHIFT).__mul__, held))
+                keys.update(map(add, chain.from_iterable(map(repeat, bases, counts)), positions))
+            else:
+                for doc in docs.intersection(held):
+                    base = (doc << KEY_SHIFT) + KEY_ZERO
+                    keys.update([base + p for p in postings.positions(bisect_left(held, doc))])
+        return keys
 
     def _docs_of(self, key: str, terms: Sequence[str]) -> set[int]:
         if key == GRAMS and len(terms[0]) == 1:
@@ -173,10 +206,13 @@ class Occurrences:
 
     def _boosted(self, places: Mapping[int, Sequence[int]], zone: str | None) -> Scores:
         """Positions as a boosted frequency; with a zone, only those inside it."""
+        if zone is None:
+            boosts = _boosts
+            return {doc: sum([boosts[p >> LOW_BITS] for p in positions]) for doc, positions in places.items()}
         scores: Scores = {}
-        low, high = FIELDS[zone].zone if zone else (0, 2**32)
+        low, high = FIELDS[zone].zone
         for doc, positions in places.items():
-            frequency = sum(boost_at(p) for p in positions if low <= p < high)
+            frequency = sum([boost_at(p) for p in positions if low <= p < high])
             if frequency:
                 scores[doc] = frequency
         return scores
@@ -266,3 +302,14 @@ def boost_at(position: int) -> float:
         if low <= position < high:
             return boost
     return 1.0
+
+
+class _Boosts(dict[int, float]):
+    """Position without its low bits → boost: zones begin where the other bits change."""
+
+    def __missing__(self, high: int) -> float:
+        boost = self[high] = boost_at(high << LOW_BITS)
+        return boost
+
+
+_boosts = _Boosts()
