@@ -153,7 +153,8 @@ def test_a_large_section_reads_as_if_it_were_in_memory(tmp_path: Path, typecode:
     writer.put("a", values)
     writer.close()
     section = FlatFile(str(tmp_path / "file")).section("a", typecode)
-    assert isinstance(section, flatfile.Window)
+    assert isinstance(section, flatfile.Window) and section.format == typecode
+    assert section.itemsize == values.itemsize and section.tobytes() == values.tobytes()
     cuts = [slice(a, b) for a in (None, 0, 1, 15, 16, 98, -3, 200) for b in (None, 0, 1, 2, 17, 100, -1, 300)]
     for _ in range(2):
         assert len(section) == 100 and [section[n] for n in range(-100, 100)] == 2 * list(values)

@@ -139,3 +139,34 @@ def test_a_damaged_segment_is_not_merged(index: Path) -> None:
     write_notes(index.parent / "corpus", {"d.md": f"## C\n\n{changed}"})
     assert build_index(index.parent / "corpus", index).rebuilt == "the index was damaged"
     assert verify(index) == []
+
+
+LARGE_QUERIES = ["yaks w77", "检测", "oxen", "w5*", "year:2021 w8", ""]
+
+
+@pytest.mark.parametrize("arrays", [False, True], ids=["plain", "arrays"])
+def test_large_sections_are_read_as_small_ones_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrays: bool
+) -> None:
+    """Several segments, some papers changed or gone: everything that reads sections has to bear a Window."""
+    if arrays:
+        pytest.importorskip("numpy")
+    monkeypatch.setattr("papersearch.search.ARRAY_DOCUMENTS", 0 if arrays else 1 << 30)
+    found = []
+    for limit in (flatfile.READ_WHOLE_BYTES, 0):
+        monkeypatch.setattr(flatfile, "READ_WHOLE_BYTES", limit)
+        monkeypatch.setattr(flatfile, "CHECK_ON_USE_BYTES", limit)
+        corpus, folder = tmp_path / f"corpus {limit}", tmp_path / f"index {limit}"
+        for step in range(4):
+            papers = [
+                f"### Paper {n}[CVPR'2{n % 5}]\n- yaks 检测 w{n} {'oxen' * (n < 9 * step)}\n" for n in range(step, 600)
+            ]
+            write_notes(corpus, {f"d{at}.md": "".join(papers[at : at + 150 + 9 * step]) for at in range(0, 600, 150)})
+            build_index(corpus, folder, rebuild=not step)
+        with open_index(corpus, folder) as index:
+            answers = [index.search(query, facets=True, limit=None) for query in 2 * LARGE_QUERIES]
+            hits = [[(hit.paper, hit.score, hit.snippet) for hit in answer] for answer in answers]
+            found.append(([(answer.total, answer.facets) for answer in answers], hits, index.papers()))
+            assert len(index._now.snapshot.segments()) > 1 and not index.notices
+        assert verify(folder) == []
+    assert found[0] == found[1]

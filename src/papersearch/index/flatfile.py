@@ -236,6 +236,16 @@ class Window:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def format(self) -> str:
+        """The type code."""
+        return self._typecode
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a value."""
+        return SIZES[self._typecode]
+
     def __getitem__(self, key: Any) -> Any:
         """A value; or a stretch of them, as a memoryview."""
         if key.__class__ is slice:
@@ -290,8 +300,11 @@ class Window:
         """All values, as those of another type."""
         return self[:].cast(typecode)  # type: ignore[no-any-return]
 
-    def __bytes__(self) -> bytes:
+    def tobytes(self) -> bytes:
+        """All bytes."""
         return bytes(self[:])
+
+    __bytes__ = tobytes
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
