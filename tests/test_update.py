@@ -572,8 +572,15 @@ def asked_for(patch: pytest.MonkeyPatch, corpus: Path, folder: Path) -> None:
     return
 
 
-@pytest.mark.parametrize("reason", [other_words, other_analysis, damaged_postings, asked_for])
-@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *((name, asked_for) for name in LINKED),
+        ("a.md", other_words),
+        ("lone.md", other_analysis),
+        ("b.md", damaged_postings),
+    ],
+)
 def test_a_note_that_cannot_be_read_stays_when_everything_is_built_anew(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: Callable[..., None]
 ) -> None:
