@@ -223,16 +223,6 @@ class Window:
         self._pages: dict[int, memoryview[Any]] = {}
         self._whole: memoryview[Any] | None = None
 
-    @property
-    def format(self) -> str:
-        """Type code of the values."""
-        return self._typecode
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of a value."""
-        return SIZES[self._typecode]
-
     def __len__(self) -> int:
         return self._size
 
