@@ -31,6 +31,8 @@ begin may lie before the first."""
 KEY_MASK = (1 << KEY_SHIFT) - 1
 REMEMBERED = 512
 """Terms whose postings are kept: those of a few queries."""
+REMEMBERED_PHRASES = 16
+"""Phrases whose places are kept: ideas, spans and what they mean have some in common."""
 REMEMBERED_CHARACTERS = 16
 """Single characters whose places are kept: each is as long as the postings of many pairs."""
 
@@ -54,6 +56,7 @@ class Occurrences:
         self._grams = grams
         self._read: dict[tuple[str, str], Postings | None] = {}
         self._characters: dict[str, dict[int, Sequence[int]]] = {}
+        self._phrases: dict[tuple[tuple[str, tuple[str, ...], int], ...], set[int]] = {}
 
     def _postings(self, key: str, term: str) -> Postings | None:
         """Postings of a term, remembered: a query looks the same ones up for matching, for places and for showing why.
@@ -80,7 +83,7 @@ class Occurrences:
                 return self._zoned(key, terms[0], zone)
             frequencies = self._boosted(self._column(key, terms), zone)
         else:
-            frequencies = self._boosted(self._phrase(form), zone)
+            frequencies = self._boosted_phrase(self._phrase(form), zone)
         return Found(frequencies.keys(), frequencies.copy) if frequencies else None
 
     def _zoned(self, key: str, term: str, zone: str | None) -> Found | None:
@@ -111,52 +114,51 @@ class Occurrences:
     def _reader(self, key: str) -> FieldReader:
         return self._text if key == TEXT else self._grams
 
-    def _phrase(self, form: Form, within: set[int] | None = None) -> dict[int, Sequence[int]]:
-        """Document → first positions of the phrase, for documents (of `within`, if given) that have it."""
-        parts = []
+    def _phrase(self, form: Form, within: set[int] | None = None) -> set[int]:
+        """Where the phrase begins (keys, see KEY_SHIFT), in documents of `within` if that is given."""
+        known = self._phrases.get(form.parts)
+        if known is not None:
+            return known if within is None else _places_in(known, within)
+        parts, docs = [], within
         for key, terms, offset in form.parts:
             held = self._docs_of(key, terms)
             parts.append((len(held), key, terms, offset))
-            within = held if within is None else within & held
-            if not within:
-                return {}
-        docs: set[int] = within or set()
-        starts: set[int] | None = None
-        for _, key, terms, offset in sorted(parts):
-            here = self._keys_in(key, terms, docs)
-            if starts is not None:  # few places are looked for among many
-                here = here.intersection(map(offset.__add__, starts))
-            starts = set(map((-offset).__add__, here))
-            if len(starts) < len(docs):
-                docs = docs.intersection([start >> KEY_SHIFT for start in starts])
-        result: dict[int, Sequence[int]] = {}
-        for start in sorted(starts or ()):
-            doc = start >> KEY_SHIFT
-            if doc in docs:
-                position = (start & KEY_MASK) - KEY_ZERO
-                result[doc] = [*result[doc], position] if doc in result else [position]
-        return result
-
-    def _keys_in(self, key: str, terms: Sequence[str], docs: set[int]) -> set[int]:
-        """Each place of any of the terms in some documents, and perhaps in others, as one number: the document above
-        the position. Made by calls of C alone where most documents that have the term are wanted."""
-        if key == GRAMS and len(terms[0]) == 1:
-            places = self._character(terms[0])
-            return {(doc << KEY_SHIFT) + KEY_ZERO + p for doc in docs for p in places.get(doc, ())}
-        keys: set[int] = set()
-        for term in terms:
-            if not (postings := self._postings(key, term)):
-                continue
-            held = postings.docs
-            if len(held) < FEW * len(docs):
-                counts, positions = postings.all_positions()
-                bases = map(KEY_ZERO.__add__, map((1 << KEY_SHIFT).__mul__, held))
-                keys.update(map(add, chain.from_iterable(map(repeat, bases, counts)), positions))
+            docs = held if docs is None else docs & held
+        places: set[int] = set()
+        before = 0
+        for number, (_, key, terms, offset) in enumerate(sorted(parts) if docs else ()):
+            keys = self._keys(key, terms, docs or set())
+            if number:  # few places, moved to where this part should be, are looked for among its many
+                places = set(map((offset - before).__add__, places)).intersection(keys)
             else:
-                for doc in docs.intersection(held):
-                    base = (doc << KEY_SHIFT) + KEY_ZERO
-                    keys.update([base + p for p in postings.positions(bisect_left(held, doc))])
-        return keys
+                places = set(keys)
+            before = offset
+        if before:
+            places = set(map((-before).__add__, places))
+        if within is not None:
+            return _places_in(places, within)
+        if len(self._phrases) >= REMEMBERED_PHRASES:
+            self._phrases.clear()
+        self._phrases[form.parts] = places
+        return places
+
+    def _keys(self, key: str, terms: Sequence[str], docs: set[int]) -> Iterator[int]:
+        """Each place of any of the terms in some documents, and perhaps in others, by calls of C alone where most
+        documents that have the term are wanted."""
+        if key == GRAMS and len(terms[0]) == 1:
+            found = self._character(terms[0])
+            return ((doc << KEY_SHIFT) + KEY_ZERO + p for doc in docs for p in found.get(doc, ()))
+        return chain.from_iterable([self._keys_of(p, docs) for term in terms if (p := self._postings(key, term))])
+
+    @staticmethod
+    def _keys_of(postings: Postings, docs: set[int]) -> Iterator[int]:
+        held = postings.docs
+        if len(held) < FEW * len(docs):
+            counts, positions = postings.all_positions()
+            bases = map(KEY_ZERO.__add__, map((1 << KEY_SHIFT).__mul__, held))
+            return map(add, chain.from_iterable(map(repeat, bases, counts)), positions)
+        rows = ((doc, postings.positions(bisect_left(held, doc))) for doc in docs.intersection(held))
+        return ((doc << KEY_SHIFT) + KEY_ZERO + position for doc, positions in rows for position in positions)
 
     def _docs_of(self, key: str, terms: Sequence[str]) -> set[int]:
         if key == GRAMS and len(terms[0]) == 1:
@@ -206,15 +208,24 @@ class Occurrences:
 
     def _boosted(self, places: Mapping[int, Sequence[int]], zone: str | None) -> Scores:
         """Positions as a boosted frequency; with a zone, only those inside it."""
-        if zone is None:
-            boosts = _boosts
-            return {doc: sum([boosts[p >> LOW_BITS] for p in positions]) for doc, positions in places.items()}
         scores: Scores = {}
-        low, high = FIELDS[zone].zone
+        low, high = FIELDS[zone].zone if zone else (0, 2**32)
         for doc, positions in places.items():
             frequency = sum([boost_at(p) for p in positions if low <= p < high])
             if frequency:
                 scores[doc] = frequency
+        return scores
+
+    def _boosted_phrase(self, places: set[int], zone: str | None) -> Scores:
+        """As _boosted(), of keys. Boosts are whole halves: they sum up to the same in any order."""
+        scores: Scores = {}
+        low, high = FIELDS[zone].zone if zone else (-(2**32), 2**32)
+        boosts = _boosts
+        for place in places:
+            position = (place & KEY_MASK) - KEY_ZERO
+            if low <= position < high:
+                doc = place >> KEY_SHIFT
+                scores[doc] = scores.get(doc, 0.0) + boosts[position >> LOW_BITS]
         return scores
 
     def starts(self, form: Form, docs: set[int]) -> Mapping[int, Sequence[int]]:
@@ -222,7 +233,16 @@ class Occurrences:
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
             return self._column_in(key, terms, docs)
-        return self._phrase(form, docs)
+        found: dict[int, Sequence[int]] = {}
+        for place in sorted(self._phrase(form, docs)):
+            doc, position = place >> KEY_SHIFT, (place & KEY_MASK) - KEY_ZERO
+            found[doc] = [*found[doc], position] if doc in found else [position]
+        return found
+
+
+def _places_in(places: set[int], docs: set[int]) -> set[int]:
+    """The keys of those in some documents."""
+    return {place for place in places if place >> KEY_SHIFT in docs}
 
 
 def _places(postings: Postings) -> Iterator[tuple[int, list[int]]]:
