@@ -4,6 +4,7 @@ python bench/speed.py                                     digests of 1,000 and 1
 python bench/speed.py --sizes 1000,10000,100000           an hour more
 python bench/speed.py --only cold,edit --sizes 1000       some measures only
 python bench/speed.py --text zh-en --only build,size      real titles and abstracts, where they are at hand
+python bench/speed.py --peers tantivy,"FTS5 + jieba"      some engines only
 python bench/speed.py --cache DIR                         keep digests and indexes for the next run
 python bench/speed.py --plot docs/img                     also draw cost against size (needs matplotlib)
 python bench/speed.py --save FILE; --load FILE            keep the figures; show those of runs that were kept
@@ -71,6 +72,7 @@ ASKED, ENOUGH_US = 7, 200_000.0
 UNCOUNTED = 30
 """Queries that are asked first, for pages of the index and compiled code to be there."""
 SAMPLE_FILES = 3
+PEERS = [*stock.SCRIPTS, *(name for name in bags.NEEDS if name not in (*stock.SCRIPTS, bags.OURS))]
 
 
 def say(line: str) -> None:
@@ -84,6 +86,8 @@ class Digest(NamedTuple):
     name: str
     corpus: Path
     folder: Path
+    peers: Sequence[str]
+    """Names of the engines beside ours."""
     drafts: Callable[[], Iterator[digests.Draft]] = lambda: iter(())
 
     @property
@@ -103,11 +107,13 @@ class Digest(NamedTuple):
         return self.folder / "index" / name.replace(" ", "")
 
 
-def make_digest(cache: Path, text: str, count: int, collections: Path, *, written: bool) -> Digest:
+def make_digest(
+    cache: Path, text: str, count: int, collections: Path, peers: Sequence[str], *, written: bool
+) -> Digest:
     """Write a digest, if that is asked for and it is not there. Raises FileNotFoundError if its text is not at hand."""
     name = str(count) if text == "synthetic" else f"{text} {count}"
     folder = cache / name.replace(" ", "-")
-    digest = Digest(name, folder / "corpus", folder, lambda: digests.drafts(text, count, collections))
+    digest = Digest(name, folder / "corpus", folder, peers, lambda: digests.drafts(text, count, collections))
     if written and not digest.corpus.is_dir():
         say(f"writing a digest of {count} papers, {text}")
         unfinished = digest.corpus.with_suffix(".unfinished")
@@ -121,11 +127,11 @@ def make_digest(cache: Path, text: str, count: int, collections: Path, *, writte
 
 
 def scripts(digest: Digest) -> dict[str, stock.Script]:
-    """The peers that are installed and not too slow for so many papers."""
+    """The peers that are asked for, installed and not too slow for so many papers."""
     return {
         name: script
         for name, script in stock.SCRIPTS.items()
-        if not script.missing() and (name not in SLOW or digest.papers <= PATIENCE)
+        if name in digest.peers and not script.missing() and (name not in SLOW or digest.papers <= PATIENCE)
     }
 
 
@@ -213,6 +219,11 @@ def measure_size(digest: Digest, figures: Figures) -> None:
     figures.setdefault("size", {})[digest.name] = {name: size_of(built(name, digest)) / notes for name in names}
 
 
+def engines_of(digest: Digest) -> dict[str, bags.Engine]:
+    """The engines that are asked for and installed, ours among them."""
+    return {name: engine for name, engine in bags.engines().items() if name == bags.OURS or name in digest.peers}
+
+
 def token_indexes(digest: Digest) -> tuple[list[bags.Bag], dict[str, Path]]:
     """The bags of a digest's papers, and an index of them for each engine."""
     path = digest.folder / "bags"
@@ -224,7 +235,7 @@ def token_indexes(digest: Digest) -> tuple[list[bags.Bag], dict[str, Path]]:
         unfinished.rename(path)
     papers = list(bags.read_bags(path))
     folders: dict[str, Path] = {}
-    for name, engine in bags.engines().items():
+    for name, engine in engines_of(digest).items():
         folder = folders[name] = digest.folder / "bags-of" / name.replace(" ", "")
         if not folder.is_dir():
             say(f"{digest.name}: indexing tokens with {name}")
@@ -278,7 +289,7 @@ def measure_warm(digest: Digest, rounds: int, figures: Figures) -> None:
     del papers
     taken: dict[tuple[str, str], list[list[tuple[float, float]]]] = {}
     for number in rounds_within(rounds):
-        engines = bags.engines()
+        engines = engines_of(digest)
         for name, engine in engines.items():
             engine.open(folders[name])
         say(f"{digest.name}: warm, round {number + 1}")
@@ -445,16 +456,17 @@ def merged(paths: Sequence[Path]) -> Figures:
 
 def measure(options: argparse.Namespace, cache: Path, figures: Figures) -> Iterator[None]:
     """Everything that was asked for, a measure at a time. Left out is what is not at hand, with a line each."""
-    for name in [*stock.SCRIPTS, *bags.NEEDS]:
+    for name in options.peers:
         lacking = stock.SCRIPTS[name].missing() if name in stock.SCRIPTS else bags.missing(name)
         if lacking:
             say(f"{name}: left out, {lacking} is not installed")
     if "cold" in options.only:
-        yield measure_cold(Digest(SHIPPED, digests.CORPUS, cache / SHIPPED), options.rounds, figures)
+        yield measure_cold(Digest(SHIPPED, digests.CORPUS, cache / SHIPPED, options.peers), options.rounds, figures)
     for text in options.text:
         for count in options.sizes:
             try:
-                digest = make_digest(cache, text, count, options.collections, written=options.only != ["warm"])
+                written = options.only != ["warm"]
+                digest = make_digest(cache, text, count, options.collections, options.peers, written=written)
             except FileNotFoundError as error:
                 say(f"{text}: left out, {error}")
                 continue
@@ -489,6 +501,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=lambda value: [int(n) for n in value.split(",")], default=SIZES)
     parser.add_argument("--text", type=_listed(list(digests.TEXTS)), default="synthetic", help="kinds of text")
     parser.add_argument("--only", type=_listed(MEASURES), default=",".join(MEASURES), help="measures")
+    parser.add_argument("--peers", type=_listed(PEERS), default=",".join(PEERS), help="engines beside ours")
     parser.add_argument("--rounds", type=int, default=11, help="of cold processes and edits")
     parser.add_argument("--cache", type=Path, help="where digests and indexes are kept")
     parser.add_argument("--collections", type=Path, default=digests.COLLECTIONS, help="folder of real texts")
