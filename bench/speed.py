@@ -429,7 +429,9 @@ def draw(folder: Path, figures: Figures) -> None:
     def points(measure: str, names: Mapping[str, str]) -> dict[str, list[tuple[int, float]]]:
         return {
             label: [
-                (bars.size_of(d), found[name]) for d, found in figures[measure].items() if d.isdigit() and name in found
+                (bars.size_of(d), found[name])
+                for d, found in figures.get(measure, {}).items()
+                if d.isdigit() and name in found
             ]
             for name, label in names.items()
         }
@@ -442,7 +444,9 @@ def draw(folder: Path, figures: Figures) -> None:
             f"warm: {bags.ANY}", {f"{name} mean": name for name in engines}
         ),
     }
-    lines(folder / "speed.svg", panels, "papers")
+    # What was measured at one size alone is no curve.
+    curves = {title: panel for title, panel in panels.items() if any(len(found) > 1 for found in panel.values())}
+    lines(folder / "speed.svg", curves, "papers")
 
 
 def merged(paths: Sequence[Path]) -> Figures:
