@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
-from operator import ne, sub
+from operator import itemgetter, ne, sub
 from typing import Any
 
 from papersearch.errors import UsageError
@@ -177,14 +177,14 @@ class TokenPool:
         Raises:
             UsageError: a position or a boost is out of range.
         """
-        for boost in {boost for _, _, boost in tokens}.difference(self._codes):
+        for boost in set(map(itemgetter(2), tokens)).difference(self._codes):
             if not (boost > 0 and isfinite(boost)):
                 raise UsageError(f"boost {boost} of a token is not a positive number")
             if len(self._boosts) > _BOOST_MASK:
                 raise UsageError(f"a document has more than {MAX_POOL_BOOSTS} different boosts")
             self._codes[boost] = len(self._boosts)
             self._boosts.append(float(boost))
-        positions = [position for _, position, _ in tokens]
+        positions = list(map(itemgetter(1), tokens))
         if positions and not 0 <= min(positions) <= max(positions) < POSITION_LIMIT:
             raise UsageError(f"a position of a token is not in [0, 2**{POSITION_BITS})")
 
@@ -401,6 +401,12 @@ class InvertedWriter:
         names, docs, width = _Terms(), bytearray(), doc_width(self._documents)
         shapes, numbers, lows = _Shapes(), array("I"), bytearray()
         for term, term_docs, weights, counts, positions in terms:
+            if len(positions) == 1:  # most terms
+                names.add(term, 1, width)
+                docs += term_docs[0].to_bytes(width, "little")
+                lows.append(positions[0] & _LOW_MASK)
+                numbers.append(shapes[weights[0], positions[0] >> LOW_BITS])
+                continue
             size = len(docs)
             docs += packed_docs(term_docs, width)
             names.add(term, len(term_docs), len(docs) - size)
