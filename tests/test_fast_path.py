@@ -181,8 +181,52 @@ def test_what_lies_near_an_idea_adds_the_same(tmp_path: Path) -> None:
     requests = [Request(parse_query(text), limit=None, explain=True) for text in texts]
     assert assert_alike(snapshot, requests) > 10
     for asked in requests:
-        answer = IndexSearcher(snapshot, lambda doc: (doc,), arrays=True).search(asked)
-        assert any(part.name.startswith("related ") and part.value > 0 for f in answer.found for part in f.parts)
+        for kind in (False, True):
+            searcher = IndexSearcher(snapshot, lambda doc: (doc,), arrays=kind)
+            answer = searcher.search(asked)
+            assert any(part.name.startswith("related ") and part.value > 0 for f in answer.found for part in f.parts)
+            for limit in range(1, len(answer.found)):
+                assert searcher.search(asked.replace(limit=limit)).found == answer.found[:limit]
+
+
+@pytest.mark.parametrize("kind", [False, True])
+def test_what_a_near_name_lifts_up_is_raised_by_its_title_too(tmp_path: Path, kind: bool) -> None:
+    """Without the near name it could not be shown, however its words stand."""
+    apart = " ".join(f"w{i}" for i in range(9))
+    near = "low-bit 知识蒸馏 pruning " * 20
+    lifted = Paper("L", f"Zebra {apart} yak", "d.md", 1, 2, sections=(Section("d.md", 2, near),))
+    often = "zebra " * 9 + apart + " yak" * 9
+    others = [Paper(f"P{i}", f"P{i}", "d.md", 1, 2, sections=(Section("d.md", 2, often),)) for i in range(12)]
+    more = [Paper(f"Q{i}", f"Q{i}", "d.md", 1, 2, sections=(Section("d.md", 2, "gnu " * 100),)) for i in range(110)]
+    snapshot = written(documents([lifted, *others, *more]), tmp_path)
+    searcher = IndexSearcher(snapshot, lambda doc: (doc,), arrays=kind)
+    asked = Request(parse_query("quantization zebra yak"), limit=None, explain=True)
+    whole = searcher.search(asked)
+    assert whole.found[0].doc == 0
+    assert {"title zebra", "title yak", "related quantization"} <= {part.name for part in whole.found[0].parts}
+    for limit in (1, 2, 10):
+        assert searcher.search(asked.replace(limit=limit)).found == whole.found[:limit]
+
+
+@pytest.mark.parametrize("kind", [False, True])
+def test_what_could_not_be_shown_is_left_out_without_a_trace(tmp_path: Path, kind: bool) -> None:
+    """A page is that part of the whole answer, for which every place and every near name is looked up."""
+    rng = random.Random(7)
+    searcher = IndexSearcher(in_pieces(papers(700, 6), tmp_path), lambda doc: (doc,), arrays=kind)
+    looked_at: list[bool] = []
+    for _ in range(120):
+        asked = Request(parse_query(query(rng, 1)), explain=True)
+        whole = searcher.search(asked.replace(limit=None))
+        for begin, limit in ((0, 1), (0, 3), (0, 10), (4, 7)):
+            page = searcher.search(asked.replace(offset=begin, limit=limit))
+            assert (page.total, page.stage, page.notices) == (whole.total, whole.stage, whole.notices), asked
+            assert page.found == whole.found[begin : begin + limit], asked
+        looked_at += [
+            len(some.looked_at) < len(all_.looked_at)
+            for some, all_ in zip(page.matchers, whole.matchers, strict=True)
+            if some.looked_at is not None and all_.looked_at is not None
+        ]
+    assert looked_at.count(True) > 20
 
 
 @settings(max_examples=25, deadline=None)

@@ -13,7 +13,7 @@ from math import inf
 
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
-from papersearch.occurrences import NEAR_WORDS, Occurrences, distance, width
+from papersearch.occurrences import FEW, NEAR_WORDS, Occurrences, distance, united, width
 from papersearch.scoring import K1, B, dampening, idf
 
 TYPE_CHECKING = False
@@ -111,8 +111,14 @@ if TYPE_CHECKING:
             """The column without documents that are not among these."""
             ...
 
-        def heavier(self, docs: Docs, sets: Sequence[tuple[Docs, float]], least: float) -> Docs:
-            """Those of the documents for which the weights of the sets that have it sum up, in their order, to more."""
+        def heavier(self, sets: Sequence[tuple[Docs, float]], least: float, without: Docs) -> Docs:
+            """Documents for which the weights of the sets that have it sum up, in their order, to more; without some.
+            Neither the weights nor the least are less than 0."""
+            ...
+
+        def holding(self, forms: tuple[Form, ...], docs: Docs) -> Docs:
+            """Those of the documents that have one of the forms, or more of them where finding out takes longer than
+            what it saves."""
             ...
 
         def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
@@ -224,6 +230,10 @@ class _Column:
             self._docs = self._find()
         return self._docs
 
+    def among(self, docs: set[int]) -> set[int]:
+        """Those of the documents that it has."""
+        return self.docs & docs
+
     @property
     def values(self) -> dict[int, float]:
         if self._values is None:
@@ -313,50 +323,64 @@ class _Constant(_Column):
 class _Saturated(_Column):
     """Saturated frequencies of forms that add up."""
 
-    __slots__ = ("_found", "_frequencies", "_weigh")
+    __slots__ = ("_found", "_frequencies", "_some", "_weigh")
 
     def __init__(self, found: list[Found], weigh: Callable[[dict[int, float]], dict[int, float]]) -> None:
         super().__init__()
         self._found, self._weigh = found, weigh
         self._frequencies: dict[int, float] | None = None
+        self._some: dict[int, float] = {}
+        """The numbers of some documents, where not all were needed yet."""
 
     def __len__(self) -> int:
         return len(self._found[0].docs) if len(self._found) == 1 else len(self.docs)
 
     def _find(self) -> set[int]:
-        return set().union(*[found.docs for found in self._found])
+        return united([found.docs for found in self._found])
 
     def _calculate(self, docs: set[int] | None) -> dict[int, float]:
-        frequencies = self._frequencies
-        if frequencies is None:
-            frequencies = {}
-            for found in self._found:
-                if not frequencies:
-                    frequencies = found.frequencies()
-                    continue
-                for doc, frequency in found.frequencies().items():
-                    frequencies[doc] = frequencies.get(doc, 0.0) + frequency
-            self._frequencies = frequencies
-        return self._weigh(frequencies if docs is None else _picked(frequencies, docs))
+        if docs is None:
+            return self._weigh(self._all())
+        docs = docs & self.docs
+        some = self._some
+        if missing := docs - some.keys():
+            if (len(some) + len(missing)) * FEW > len(self.docs):
+                self._all()
+            frequencies = self._frequencies
+            some = self._some = some | self._weigh(
+                self._summed(missing) if frequencies is None else {doc: frequencies[doc] for doc in missing}
+            )
+        return some if len(some) == len(docs) else {doc: some[doc] for doc in docs}
+
+    def _all(self) -> dict[int, float]:
+        if self._frequencies is None:
+            self._frequencies = self._summed(None)
+        return self._frequencies
+
+    def _summed(self, docs: set[int] | None) -> dict[int, float]:
+        """Frequencies of those of the documents that have any; None: of all."""
+        first, *others = self._found
+        frequencies = first.frequencies(docs)
+        for found in others:
+            for doc, frequency in found.frequencies(docs).items():
+                frequencies[doc] = frequencies.get(doc, 0.0) + frequency
+        return frequencies
 
     def most(self) -> float:
         return K1 + 1.0
 
     def promising(self, limit: int) -> set[int]:
-        self._calculate(set())
-        assert self._frequencies is not None
-        return self._as_often_as(_least_of(self._frequencies, limit))
+        return self._as_often_as(_least_of(self._all(), limit))
 
     def reaching(self, least: float) -> set[int]:
         least -= ROUNDING
         if least <= 0.0:
             return self.docs
         # What holds the least against a word is a text without length: saturation() solved for the frequency.
-        self._calculate(set())
         return self._as_often_as(least * K1 * (1.0 - B) / (K1 + 1.0 - least) if least < K1 + 1.0 else inf)
 
     def _as_often_as(self, often: float) -> set[int]:
-        frequencies = self._frequencies or {}
+        frequencies = self._all()
         return set(compress(frequencies, map(float(often).__le__, frequencies.values())))
 
 
@@ -397,7 +421,12 @@ class _United(_Column):
         self.columns = columns
 
     def _find(self) -> set[int]:
-        return set().union(*[column.docs for column in self.columns])
+        return united([column.docs for column in self.columns])
+
+    def among(self, docs: set[int]) -> set[int]:
+        if self._docs is not None:
+            return self._docs & docs
+        return set().union(*[column.among(docs) for column in self.columns])
 
     def promising(self, limit: int) -> set[int]:
         found: set[int] = set()
@@ -621,16 +650,22 @@ class DictColumns:
         return _Raised(column, some) if some else column
 
     def kept(self, column: _Column, docs: set[int]) -> _Column:
-        held = column.docs
-        return column if held <= docs else _Kept(column, held & docs)
+        return _Kept(column, column.among(docs))
 
-    def heavier(self, docs: set[int], sets: Sequence[tuple[set[int], float]], least: float) -> set[int]:
+    def heavier(self, sets: Sequence[tuple[set[int], float]], least: float, without: set[int]) -> set[int]:
+        # One of the sets whose weight is not among the least, which sum up to less, has to have it.
+        heavy, light = sorted(sets, key=lambda row: row[1]), 0.0
+        while heavy and light + heavy[0][1] + ROUNDING < least:
+            light += heavy.pop(0)[1]
         # By sets of documents that have the same weights, not one by one.
-        alike = [(0.0, docs)]
+        alike = [(0.0, set().union(*[docs for docs, _ in heavy]) - without)]
         for others, weight in sets:
             parted = [(total + weight, some & others) for total, some in alike]
             alike = [row for row in [*parted, *((total, some - others) for total, some in alike)] if row[1]]
         return set().union(*[some for total, some in alike if total > least])
+
+    def holding(self, forms: tuple[Form, ...], docs: set[int]) -> set[int]:
+        return {doc for form in forms for doc in self._occurrences.starts(form, docs)}
 
     def top(self, column: _Column, limit: int) -> list[tuple[int, float]]:
         return column.top(limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import chain, repeat
+from math import inf
 from operator import add
 
 from papersearch.analysis.normalize import is_cjk
@@ -42,10 +43,21 @@ class Found:
 
     __slots__ = ("docs", "frequencies")
 
-    def __init__(self, docs: Collection[int], frequencies: Callable[[], Scores]) -> None:
-        """`frequencies` gives a new dictionary, of the same documents, of sums of boosts."""
+    def __init__(self, docs: Collection[int], frequencies: Callable[[set[int] | None], Scores]) -> None:
+        """`frequencies` gives a new dictionary, of the same documents or of those of them that are among some, of sums
+        of boosts."""
         self.docs = docs
         self.frequencies = frequencies
+
+
+def _found(frequencies: Scores) -> Found | None:
+    """What is known already."""
+    if not frequencies:
+        return None
+    return Found(
+        frequencies.keys(),
+        lambda docs: frequencies.copy() if docs is None else {d: frequencies[d] for d in docs & frequencies.keys()},
+    )
 
 
 class Occurrences:
@@ -77,14 +89,12 @@ class Occurrences:
                 known = [postings for term in terms if (postings := self._postings(TEXT, term))]
                 if not known:
                     return None
-                docs = known[0].docs if len(known) == 1 else set().union(*[postings.docs for postings in known])
-                return Found(docs, lambda: _summed(known))
+                docs = known[0].docs if len(known) == 1 else united([postings.docs for postings in known])
+                return Found(docs, lambda wanted: _summed(known, wanted))
             if len(terms) == 1 and len(terms[0]) > 1:
                 return self._zoned(key, terms[0], zone)
-            frequencies = self._boosted(self._column(key, terms), zone)
-        else:
-            frequencies = self._boosted_phrase(self._phrase(form), zone)
-        return Found(frequencies.keys(), frequencies.copy) if frequencies else None
+            return _found(self._boosted(self._column(key, terms), zone))
+        return _found(self._boosted_phrase(self._phrase(form), zone))
 
     def _zoned(self, key: str, term: str, zone: str | None) -> Found | None:
         """As _boosted(), of one term: zones begin at multiples of 256, so that rough positions are enough."""
@@ -92,11 +102,10 @@ class Occurrences:
         if postings is None:
             return None
         if zone is None:
-            return Found(postings.docs, lambda: dict(zip(postings.docs, postings.of_highs(_boost_of), strict=True)))
+            return Found(postings.docs, lambda wanted: _weighed(postings, wanted, _boosts_of))
         low, high = FIELDS[zone].zone
         values = postings.of_highs(lambda highs: sum([boost_at(p) for p in highs if low <= p < high]))
-        frequencies = {doc: value for doc, value in zip(postings.docs, values, strict=True) if value}
-        return Found(frequencies.keys(), frequencies.copy) if frequencies else None
+        return _found({doc: value for doc, value in zip(postings.docs, values, strict=True) if value})
 
     def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
         """Document → positions of any of the terms."""
@@ -119,14 +128,16 @@ class Occurrences:
         known = self._phrases.get(form.parts)
         if known is not None:
             return known if within is None else _places_in(known, within)
-        parts, docs = [], within
-        for key, terms, offset in form.parts:
-            held = self._docs_of(key, terms)
-            parts.append((len(held), key, terms, offset))
-            docs = held if docs is None else docs & held
+        # The rarest first: where no document has several of them, those that are left are not even read.
+        parts = sorted([(self._often(key, terms), key, terms, offset) for key, terms, offset in form.parts])
+        docs = within
+        for _, key, terms, _ in parts:
+            docs = self._docs_of(key, terms, docs)
+            if not docs:
+                break
         places: set[int] = set()
         before = 0
-        for number, (_, key, terms, offset) in enumerate(sorted(parts) if docs else ()):
+        for number, (_, key, terms, offset) in enumerate(parts if docs else ()):
             keys = self._keys(key, terms, docs or set())
             if number:  # few places, moved to where this part should be, are looked for among its many
                 places = set(map((offset - before).__add__, places)).intersection(keys)
@@ -160,14 +171,19 @@ class Occurrences:
         rows = ((doc, postings.positions(bisect_left(held, doc))) for doc in docs.intersection(held))
         return ((doc << KEY_SHIFT) + KEY_ZERO + position for doc, positions in rows for position in positions)
 
-    def _docs_of(self, key: str, terms: Sequence[str]) -> set[int]:
+    def _often(self, key: str, terms: Sequence[str]) -> float:
+        """How many postings the terms have; of a single character, for which many have to be read, more than any."""
         if key == GRAMS and len(terms[0]) == 1:
-            return set(self._character(terms[0]))
-        docs: set[int] = set()
-        for term in terms:
-            postings = self._postings(key, term)
-            docs.update(postings.docs if postings else ())
-        return docs
+            return inf
+        return sum([self._reader(key).doc_frequency(term) for term in terms])
+
+    def _docs_of(self, key: str, terms: Sequence[str], within: set[int] | None) -> set[int]:
+        """Documents that have one of the terms; of some, if these are given."""
+        if key == GRAMS and len(terms[0]) == 1:
+            docs = set(self._character(terms[0]))
+            return docs if within is None else docs & within
+        found = [postings.docs for term in terms if (postings := self._postings(key, term))]
+        return united(found if within is None else [within.intersection(docs) for docs in found])
 
     def _column_in(self, key: str, terms: Sequence[str], docs: set[int]) -> Mapping[int, Sequence[int]]:
         """As _column(), for some documents only, positions in any order."""
@@ -240,6 +256,15 @@ class Occurrences:
         return found
 
 
+def united(several: Sequence[Collection[int]]) -> set[int]:
+    """The documents of all. The largest may have all of them, and is then not copied if it is a set: a document has
+    most forms of a common word where it has the most common one."""
+    largest: Collection[int] = max(several, key=len, default=())
+    found = largest if isinstance(largest, set) else set(largest)
+    others = [docs for docs in several if docs is not largest and not found.issuperset(docs)]
+    return found.union(*others) if others else found
+
+
 def _places_in(places: set[int], docs: set[int]) -> set[int]:
     """The keys of those in some documents."""
     return {place for place in places if place >> KEY_SHIFT in docs}
@@ -254,13 +279,34 @@ def _places(postings: Postings) -> Iterator[tuple[int, list[int]]]:
         yield doc, positions[start:end]
 
 
-def _summed(terms: Sequence[Postings]) -> Scores:
+def _summed(terms: Sequence[Postings], wanted: set[int] | None) -> Scores:
     """Document → sum of the boosts of terms that stand at different places: their weights, as they are stored."""
-    scores: Scores = dict(zip(terms[0].docs, terms[0].weights, strict=True))
+    scores = _weighed(terms[0], wanted, _weights_of)
     for postings in terms[1:]:
-        for doc, weight in zip(postings.docs, postings.weights, strict=True):
+        for doc, weight in _weighed(postings, wanted, _weights_of).items():
             scores[doc] = scores.get(doc, 0.0) + weight
     return scores
+
+
+def _weighed(
+    postings: Postings, wanted: set[int] | None, weigh: Callable[[Postings, Sequence[int] | None], Sequence[float]]
+) -> Scores:
+    """Document → weight of its posting; of few documents without reading those of the others."""
+    held = postings.docs
+    if wanted is None or len(wanted) * FEW > len(held):
+        weights = weigh(postings, None)
+        found = dict(zip(held, weights, strict=True))
+        return found if wanted is None else {doc: found[doc] for doc in wanted & found.keys()}
+    docs = sorted(wanted.intersection(held))
+    return dict(zip(docs, weigh(postings, [bisect_left(held, doc) for doc in docs]), strict=True))
+
+
+def _weights_of(postings: Postings, at: Sequence[int] | None) -> Sequence[float]:
+    return postings.weights if at is None else postings.weights_at(at)
+
+
+def _boosts_of(postings: Postings, at: Sequence[int] | None) -> Sequence[float]:
+    return postings.of_highs(_boost_of, at)
 
 
 def _boost_of(positions: Sequence[int]) -> float:

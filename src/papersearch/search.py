@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from heapq import nsmallest
 from itertools import groupby, pairwise
 from operator import add
 
@@ -69,6 +68,8 @@ REMEMBERED_WORDS = 1 << 16
 REMEMBERED_FILTERS = 64
 TIE = 2e-9
 """Scores that differ by less may tie: what is shown is rounded to 9 digits."""
+MARGIN = 1e-6
+"""More than what ties, and than what a score and a bound of it can differ by for their rounding."""
 
 
 ORDER: tuple[Stage, ...] = ("all", "fuzzy", "some")
@@ -180,6 +181,21 @@ class Raise:
         self.scores = scores
         self.distances = distances
         self.near = near
+
+
+class Lack:
+    """An idea with the partial matches that lack it, what lies near it, and what that adds at most."""
+
+    __slots__ = ("docs", "most", "near", "text")
+
+    def __init__(self, text: str, docs: Docs, near: Sequence[tuple[str, Group]], most: float) -> None:
+        self.text = text
+        self.docs = docs
+        self.near = near
+        self.most = most
+
+    def forms(self) -> tuple[Form, ...]:
+        return tuple([form for _, group in self.near for form in group.forms])
 
 
 class IndexSearcher:
@@ -405,16 +421,20 @@ class _Search:
         tiers = [exact] if partial is None else [exact, partial]
         # Partial matches stand below the others: what raises them does not matter where none of them is shown.
         shown = tiers[:1] if end is not None and len(exact) >= end else tiers
-        raises = self._raises(matchers, shown)
+        # Of which of them only the best are shown, by nothing but these scores and what raises them.
+        slips = [found for matcher in matchers for found in matcher.spellings.values()]
+        by_score = sort == "score" and end is not None and not required and not slips
+        ends = [end if by_score else None, end - len(exact) if by_score and end is not None else None]
+        lacks = self._lacks(matchers, spans, tiers[1]) if len(shown) > 1 else []
+        raises = self._raises(matchers, shown, ends, [0.0, sum(lack.most for lack in lacks)])
         if len(shown) > 1:
-            raises[1] += self._related(matchers, spans, tiers[1])
+            raises[1] += self._related(lacks, tiers[1], raises[1], ends[1])
         for i, raised in enumerate(raises):
             tiers[i] = columns.raised(tiers[i], [row.scores for row in raised])
         for matcher in required:
             tiers = [columns.mapped(add, column, matcher.scores) for column in tiers]
         exact = tiers[0]
         ranked: list[tuple[Stage, Column]] = [("all", exact)]
-        slips = [found for matcher in matchers for found in matcher.spellings.values()]
         if slips:
             docs = columns.docs(exact)
             corrected = docs & _united(slips)
@@ -514,6 +534,8 @@ class _Search:
 
     def _listed(self, column: Column, sort: str, first: int, last: int) -> list[tuple[int, float]]:
         """Rows from first to last by a value; what ties stays in reading order."""
+        from heapq import nsmallest  # which most searches do not need
+
         key, rank = self._list_key(sort), self.index.rank(len(column))
         rows = self.columns.at_least(column, 0.0)
         return nsmallest(last, rows, key=lambda row: (*key(row), rank(row[0])))[first:]
@@ -682,19 +704,17 @@ class _Search:
         held = [columns.docs(column) for column in values]
         bonus = columns.summed([columns.scaled(scores, SPAN_BONUS) for scores in together if len(scores)])
         scores = columns.summed([columns.summed(values), bonus])
-        whole = columns.docs(scores)
-        for docs in [*held, *(columns.docs(s) for s, span in zip(together, spans, strict=True) if span.concept)]:
+        wanted = [*held, *(columns.docs(s) for s, span in zip(together, spans, strict=True) if span.concept)]
+        whole, *others = sorted(wanted, key=len)
+        for docs in others:
             whole = whole & docs
         exact = columns.kept(scores, whole)
         if not relaxed:
             return exact, None
-        others = columns.docs(scores) - whole
-        if not len(others):
-            return exact, None
         total = sum(m.weight for m in matchers)
         least = (BELOW_SHARE if len(exact) else SOME_SHARE) * min(1.0, FULL_SHARE_IDEAS / len(matchers))
         weights = [(docs, matcher.weight) for matcher, docs in zip(matchers, held, strict=True)]
-        enough = columns.heavier(others, weights, least * total)
+        enough = columns.heavier(weights, least * total, whole)
         return exact, columns.kept(scores, enough) if len(enough) else None
 
     @staticmethod
@@ -769,13 +789,22 @@ class _Search:
 
     # ---- places
 
-    def _raises(self, matchers: Sequence[Matcher], tiers: Sequence[Column]) -> list[list[Raise]]:
+    def _raises(
+        self,
+        matchers: Sequence[Matcher],
+        tiers: Sequence[Column],
+        ends: Sequence[int | None],
+        others: Sequence[float],
+    ) -> list[list[Raise]]:
         """What raises the scores of the best documents of each tier: that their words stand in the title, which a
         long companion note must not drown, and next to each other where they do so in the query, in whatever form or
-        language they are written."""
+        language they are written. Of each tier so many are shown (None: all, or by something else), and so much may yet
+        be added to its scores."""
         columns = self.columns
         found = [matcher for matcher in matchers if len(matcher.scores)]
-        best = [columns.best_docs(column, PLACE_CANDIDATES) for column in tiers]
+        best = [
+            self._to_look_at(column, found, end, more) for column, end, more in zip(tiers, ends, others, strict=False)
+        ]
         docs = _united(best)
         if not found or not len(docs):
             return [[] for _ in tiers]
@@ -799,9 +828,28 @@ class _Search:
             return [raises]
         return [[Raise(row.name, columns.kept(row.scores, own), row.distances) for row in raises] for own in best]
 
-    def _related(self, matchers: Sequence[Matcher], spans: Sequence[SpanMatch], column: Column) -> list[Raise]:
-        """What raises the scores of partial matches that lack an idea: that they hold what lies near it. It decides
-        about their order alone, neither about what is found nor about stages."""
+    def _to_look_at(self, column: Column, found: Sequence[Matcher], end: int | None, more: float) -> Docs:
+        """Documents whose words are looked up in the text: the best ones, without those that could not be among the
+        first `end` however they stand there and if `more` is added."""
+        columns = self.columns
+        best = columns.best_docs(column, PLACE_CANDIDATES)
+        if end is None or not 0 < end < len(best):
+            return best
+        held = [columns.kept(matcher.scores, best) for matcher in found]
+        most = [
+            columns.scaled(columns.capped(scores, matcher.weight), TITLE_BONUS)
+            for matcher, scores in zip(found, held, strict=True)
+        ]
+        most += [columns.scaled(columns.lesser(a, b), NEAR_BONUS) for a, b in pairwise(held)]
+        least = columns.last_of_top(column, end) - more - MARGIN
+        return self._reaching(columns.raised(columns.kept(column, best), most), least)
+
+    def _reaching(self, column: Column, least: float) -> Docs:
+        """Documents with a number that is no smaller."""
+        return self.columns.some([doc for doc, _ in self.columns.at_least(column, least)])
+
+    def _lacks(self, matchers: Sequence[Matcher], spans: Sequence[SpanMatch], column: Column) -> list[Lack]:
+        """The ideas that some partial matches lack, and that the glossary knows something near to."""
         columns = self.columns
         docs = columns.docs(column)
         concepts = [span for span in spans if span.concept]
@@ -811,17 +859,34 @@ class _Search:
         lacked = [(*row, left) for row in rows if len(left := docs - columns.docs(row[2]))]
         asked = [*(matcher.name[0] for matcher in matchers), *(span.name[0] for span in spans)]
         groups = related_groups([name for _, name, _, _ in lacked], asked, self.index.form_of, self.index.glossary())
-        columns.prepare([form for near in groups for _, group in near for form in group.forms])
-        raises = []
-        for (text, _, scores, left), near in zip(lacked, groups, strict=True):
-            if not near:
-                continue
-            found = [(name, columns.kept(self._match_group(name, group).scores, left)) for name, group in near]
-            most = RELATED_LIMIT * idf(max(1, len(scores)), self.index.documents)
-            worth = columns.capped(columns.summed([held for _, held in found]), most)
+        return [
+            Lack(text, left, near, RELATED_LIMIT * idf(max(1, len(scores)), self.index.documents))
+            for (text, _, scores, left), near in zip(lacked, groups, strict=True)
+            if near
+        ]
+
+    def _related(self, lacks: Sequence[Lack], column: Column, raises: Sequence[Raise], end: int | None) -> list[Raise]:
+        """What raises the scores of partial matches that lack an idea: that they hold what lies near it. It decides
+        about their order alone, neither about what is found nor about stages. `raises` is what else raises them, `end`
+        how many are shown, as in _raises()."""
+        columns = self.columns
+        if end is not None and 0 < end < len(column) and lacks:
+            # What could not be among those shown with all of it needs none of it.
+            raised = columns.raised(column, [row.scores for row in raises])
+            shown = self._reaching(raised, columns.last_of_top(raised, end) - sum(lack.most for lack in lacks) - MARGIN)
+            lacks = [
+                Lack(lack.text, here, lack.near, lack.most)
+                for lack in lacks
+                if len(here := lack.docs & shown) and len(columns.holding(lack.forms(), here))
+            ]
+        columns.prepare([form for lack in lacks for form in lack.forms()])
+        related = []
+        for lack in lacks:
+            found = [(name, columns.kept(self._match_group(name, g).scores, lack.docs)) for name, g in lack.near]
+            worth = columns.capped(columns.summed([held for _, held in found]), lack.most)
             if len(worth):
-                raises.append(Raise(f"related {text}", worth, near=found))
-        return raises
+                related.append(Raise(f"related {lack.text}", worth, near=found))
+        return related
 
     def _prefix_forms(self, text: str) -> tuple[Form, ...]:
         run = fold(text)

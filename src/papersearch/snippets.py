@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from sys import byteorder
 
 from papersearch.analysis.normalize import CJK, fold, is_cjk, normalize, normalized, shadow, source_end
 from papersearch.analysis.stem import stem
@@ -32,6 +33,8 @@ _WIDE = "\u2e7f"
 """Characters above it take two cells."""
 _WIDTHS = bytes([1 + (high > ord(_WIDE) >> 8) for high in range(256)])
 """Cells by the upper half of a code point of 16 bits: but of those that begin as _WIDE does, some take two."""
+_HIGHS = slice(3 if byteorder == "little" else 2, None, 2)
+"""Those halves in UTF-16 in the machine's order, after its mark: the form that needs no module of encodings."""
 LONGEST_WORD = 24
 """How far a window is stretched so as not to end inside a word."""
 
@@ -309,7 +312,7 @@ def _cut(line: str, marks: list[tuple[int, int]], path: str, number: int) -> Exc
 
 def _cells(line: str) -> list[int]:
     """Cells before each character, and before the end."""
-    highs = line.encode("utf-16-le", "surrogatepass")[1::2]
+    highs = line.encode("utf-16", "surrogatepass")[_HIGHS]
     if len(highs) == len(line) and ord(_WIDE) >> 8 not in highs:
         return [0, *accumulate(highs.translate(_WIDTHS))]
     return [0, *accumulate([1 + (char > _WIDE) for char in line])]

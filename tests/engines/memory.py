@@ -23,8 +23,12 @@ class MemoryPostings:
     def positions(self, i: int) -> Sequence[int]:
         return self._positions[i]
 
-    def of_highs(self, value: Callable[[tuple[int, ...]], float]) -> list[float]:
-        return [value(tuple(position & ~255 for position in positions)) for positions in self._positions]
+    def weights_at(self, at: Sequence[int]) -> list[float]:
+        return [self.weights[i] for i in at]
+
+    def of_highs(self, value: Callable[[tuple[int, ...]], float], at: Sequence[int] | None = None) -> list[float]:
+        rows = self._positions if at is None else [self._positions[i] for i in at]
+        return [value(tuple(position & ~255 for position in positions)) for positions in rows]
 
     def all_positions(self) -> tuple[list[int], list[int]]:
         return [len(positions) for positions in self._positions], [p for row in self._positions for p in row]

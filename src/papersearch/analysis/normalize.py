@@ -74,7 +74,7 @@ class _Table(dict[int, str]):
             self.same.clear()
         char = chr(code)
         if 0x4E00 <= code <= 0x9FFF:  # most characters of most notes, and nothing else can happen to them
-            folded = self[code] = _read_simplified().get(char, char)
+            folded = self[code] = (_simplified or _read_simplified()).get(char, char)
         else:
             folded = self[code] = _fold_char(char)
         if len(folded) != 1:

@@ -541,11 +541,14 @@ class ArrayColumns:
     def capped(self, column: Column, most: float) -> Column:
         return Column(column.docs, np.minimum(column.values, most))
 
-    def heavier(self, docs: Mask, sets: Sequence[tuple[Mask, float]], least: float) -> Mask:
-        sums = np.zeros(len(docs.numbers))
-        for others, weight in sets:
-            sums += weight * others.bits[docs.numbers]
-        return self.some(docs.numbers[sums > least])
+    def heavier(self, sets: Sequence[tuple[Mask, float]], least: float, without: Mask) -> Mask:
+        sums = np.zeros(self._size)
+        for docs, weight in sets:
+            sums += weight * docs.bits
+        return Mask((sums > least) & ~without.bits)
+
+    def holding(self, forms: tuple[Form, ...], docs: Mask) -> Mask:
+        return docs  # where forms stand is kept for the next query, and scores need it anyway
 
     def _numbers(self) -> Array:
         """A zero for each document of the index, this thread's own; whoever changes it leaves it as it was."""

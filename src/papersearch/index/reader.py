@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from copy import copy
+from bisect import bisect_left
 
 from papersearch.errors import IndexDamagedError, UsageError
 from papersearch.index.flatfile import FlatFile, damaged
@@ -75,12 +75,32 @@ class Postings:
         before, field, rows = self._parts[part]
         return field.positions(rows[i - before])
 
-    def of_highs(self, value: Callable[[tuple[int, ...]], float]) -> list[float]:
-        """A function of each posting's positions, rounded down to multiples of 256."""
+    def weights_at(self, at: Sequence[int]) -> list[float]:
+        """Weights of the postings of some numbers, ascending."""
+        weights: list[float] = []
+        for field, rows in self._rows(at):
+            weights += field.weights(rows)
+        return weights
+
+    def of_highs(self, value: Callable[[tuple[int, ...]], float], at: Sequence[int] | None = None) -> list[float]:
+        """A function of each posting's positions, rounded down to multiples of 256; of those of some numbers,
+        ascending, or of all."""
         values: list[float] = []
-        for _, field, rows in self._parts:
+        for field, rows in self._rows(at):
             values += field.of_highs(rows, value)
         return values
+
+    def _rows(self, at: Sequence[int] | None) -> Iterator[tuple[SegmentField, Sequence[int]]]:
+        """The rows of postings."""
+        end = 0
+        for number, (before, field, rows) in enumerate(self._parts):
+            if at is None:
+                yield field, rows
+                continue
+            last = number + 1 == len(self._parts)
+            begin, end = end, len(at) if last else bisect_left(at, self._parts[number + 1][0], end)
+            if begin < end:
+                yield field, [rows[i - before] for i in at[begin:end]]
 
     def all_positions(self) -> tuple[list[int], list[int]]:
         """(number of positions of each posting, the positions of all postings one after the other)."""
@@ -264,8 +284,7 @@ class Snapshot:
         for entry in toc.segments:
             names = entry.file_names()
             if like_files.keys() >= set(names):
-                segment = copy(like_segments[entry.segment_id])
-                segment.entry, segment.deleted = entry, entry.deleted
+                segment = like_segments[entry.segment_id].like(entry)
             else:
                 segment = Segment(folder, entry, toc.stamps)
             self._segments.append((base, segment))

@@ -539,6 +539,14 @@ class Segment:
         if len(self._stored_start) != entry.documents + 1 or len(self._stored_size) != entry.documents:
             raise damaged(documents.path, "it does not have one stored object per document")
 
+    def like(self, entry: SegmentEntry) -> Segment:
+        """The same files, with what was decoded of them, as another table of contents has them."""
+        from copy import copy  # a search in a process of its own does without
+
+        segment = copy(self)
+        segment.entry, segment.deleted = entry, entry.deleted
+        return segment
+
     def field(self, name: str) -> SegmentField | None:
         """The postings of a field, None if no document of the segment has it."""
         field = self._fields.get(name)
