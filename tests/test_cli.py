@@ -23,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from papersearch import __version__, api, cli
+from papersearch.cli import commands
 from papersearch.errors import IndexBusyError
 from papersearch.files import Notice
 from papersearch.paper import Paper
@@ -947,10 +948,10 @@ def test_progress_is_shown_on_a_terminal_only(
 
     monkeypatch.setattr(api, "build_index", build)
     assert run("index").err == ""
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr(commands, "is_terminal", lambda stream: stream is sys.stderr)
     shown = run("index")
     assert shown.out.startswith("0 added")
-    bar = cli._Progress()
+    bar = commands._Progress()
     bar(0, 0)
     bar.close()
     assert capsys.readouterr().err == ""
@@ -1189,8 +1190,8 @@ def test_watching_ends_even_where_an_interrupt_is_lost(here: Path, monkeypatch: 
             signal.raise_signal(signal.SIGINT)
         return False
 
-    monkeypatch.setattr(cli, "_is_stale", lose_it)
-    monkeypatch.setattr(cli, "WATCH_EVERY_S", 0.0)
+    monkeypatch.setattr(commands, "_is_stale", lose_it)
+    monkeypatch.setattr(commands, "WATCH_EVERY_S", 0.0)
     before = signal.getsignal(signal.SIGINT)
     done = CliRunner().invoke(cli.program, ["index", "--watch"])
     assert (done.exit_code, len(looks)) == (0, 1)
@@ -1236,8 +1237,8 @@ def test_ctrl_c_while_modules_are_loaded_ends_quietly(here: Path, module: str) -
         ("papersearch export --year 201", {"2016", "2018"}),
         ("papersearch search --category 模", {"模型安全"}),
         ("papersearch search --index nowhere --venue ", set()),
-        ("papersearch export --format ", set(cli.EXPORTS)),
-        ("papersearch completion ", set(cli.SHELLS)),
+        ("papersearch export --format ", set(commands.EXPORTS)),
+        ("papersearch completion ", set(commands.SHELLS)),
         ("papersearch show zz", set()),
     ],
 )
@@ -1294,7 +1295,7 @@ def test_what_a_note_says_cannot_steer_a_shell_that_completes(notes: Path) -> No
     assert offers("no such field", "") == []
 
 
-@pytest.mark.parametrize("shell", cli.SHELLS)
+@pytest.mark.parametrize("shell", commands.SHELLS)
 def test_completion_scripts(shell: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("completion", shell)
@@ -1374,7 +1375,7 @@ def test_completing_loads_neither_the_library_nor_a_heavy_module(here: Path, mon
 @pytest.fixture(autouse=True, scope="session")
 def importable() -> Iterator[None]:
     """Processes find the package where this one found it, installed or not."""
-    source = str(Path(cli.__file__).parents[1])
+    source = str(Path(api.__file__).parents[1])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [source, before]))
     yield

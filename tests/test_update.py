@@ -19,7 +19,7 @@ from papersearch.errors import CorpusError
 from papersearch.files import read_bytes
 from papersearch.index.places import BY_ROW, Places
 from papersearch.index.reader import open_snapshot, read_generation
-from papersearch.index.update import LAYOUT
+from papersearch.index.state import LAYOUT
 from papersearch.index.verify import verify
 from papersearch.reports import Changes
 
@@ -625,7 +625,7 @@ def test_where_nothing_is_known_of_a_note_that_cannot_be_read(
         unreadable(patch, build.corpus / "z.md")
         (build.corpus / "d.md").write_text(DIGEST + "- oxen\n")
         if what == "another layout":
-            patch.setattr("papersearch.index.update.LAYOUT", LAYOUT + 1)
+            patch.setattr("papersearch.index.state.LAYOUT", LAYOUT + 1)
         if what == "damaged":
             damaged_table(patch, corpus, folder)
         build()

@@ -23,7 +23,7 @@ from papersearch.glossary import Combined, Remembered, shipped_in
 from papersearch.glossary.dictionary import dictionary_in
 from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
-from papersearch.index.update import absolute, identity, stale_files
+from papersearch.index.state import absolute, identity, stale_files
 from papersearch.paper import Paper
 from papersearch.query import SORTS, Exact, Node, Years, parse_query, parse_years
 from papersearch.results import FacetCounts, Hit, Results

@@ -20,7 +20,7 @@ from torture.scene import answers, environment, program, put, right
 
 Count = Callable[[str, str, int], None]
 
-EAGER = "cli.WATCH_EVERY_S = 0.02; api.BUILD_LOCK_S = 0.1"
+EAGER = "from papersearch.cli import commands; commands.WATCH_EVERY_S = 0.02; api.BUILD_LOCK_S = 0.1"
 
 
 class Watcher:

@@ -28,7 +28,6 @@ from papersearch.errors import CorpusError, IndexDamagedError, IndexMissingError
 from papersearch.files import (
     TERMS_NAME,
     FileState,
-    Known,
     changed_files,
     cut,
     decode,
@@ -42,6 +41,7 @@ from papersearch.files import (
 )
 from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
+from papersearch.index.state import absolute, identity, same_layout
 from papersearch.paper import Paper
 from papersearch.record import Record
 
@@ -62,45 +62,6 @@ if TYPE_CHECKING:
 
 NO_INDEX, DAMAGED = "no index yet", "the index was damaged"
 """Reasons to build anew."""
-_VERSION_WITHIN = 512
-"""Bytes of jieba's code in which its version is looked for."""
-LAYOUT = 2
-"""Goes up when the same notes and the same analysis would be stored in another way."""
-
-
-def identity(dictionary: str = "") -> str:
-    """What the terms in an index depend on besides the notes: our analysis, the stemmer, jieba's dictionary.
-
-    Computed at every search, so the dictionary is told by jieba's version and its size, and not even looked for where
-    it is known: a search needs no jieba, and a build looks for the one that it uses.
-    """
-    from papersearch.analysis import ANALYSIS
-    from papersearch.analysis.stem import fingerprint
-    from papersearch.analysis.words import dictionary_path
-
-    words = _version_and_size(dictionary) or _version_and_size(dictionary_path())
-    return f"layout {LAYOUT}; analysis {ANALYSIS}; jieba {words}; stems {fingerprint()}"
-
-
-def _version_and_size(path: str) -> str:
-    """jieba's version, which stands at the beginning of its code, and the bytes of the dictionary; empty if none."""
-    try:
-        with open(os.path.join(os.path.dirname(path), "__init__.py"), "rb") as file:
-            version = file.read(_VERSION_WITHIN).partition(b"__version__ = ")[2].partition(b"\n")[0]
-        return f"{version.decode('ascii', 'replace').strip()} {os.stat(path).st_size}"
-    except OSError:
-        return ""
-
-
-def absolute(roots: Sequence[str]) -> list[str]:
-    """By what an index knows its corpus again."""
-    return [os.path.abspath(root) for root in roots]
-
-
-def stale_files(snapshot: Snapshot, roots: Sequence[str]) -> list[str]:
-    """Notes that are not what the snapshot was built from. Raises CorpusError if a root is gone."""
-    known = snapshot.places.states() if snapshot.places is not None else Known([], b"")
-    return changed_files(roots, known, int(snapshot.meta.get("looked_at", 0)))
 
 
 def paper_digest(stored: dict[str, Any]) -> int:
@@ -358,7 +319,7 @@ def _whole(folder: str) -> Snapshot | None:
             snapshot.places.check()
     except (IndexMissingError, IndexDamagedError):
         return None
-    return snapshot if str(snapshot.meta.get("identity")).startswith(f"layout {LAYOUT};") else None
+    return snapshot if same_layout(snapshot.meta) else None
 
 
 def _plan(
