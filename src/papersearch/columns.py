@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     """A set of documents of one kind of Columns: it has `& | -`, a length, and can be iterated."""
 
     class Places(Protocol):
-        """Where forms stand in some documents."""
+        """Where the forms of several groups stand in some documents. A group is named by its number."""
 
-        def beginning_below(self, end: int) -> Iterable[int]:
+        def beginning_below(self, group: int, end: int) -> Iterable[int]:
             """Documents in which one of the forms begins before a position."""
             ...
 
-        def distances(self, other: Any) -> Column:
-            """Document → fewest positions between these places and others, for documents that have both at most
+        def distances(self, group: int, other: int) -> Column:
+            """Document → fewest positions between places of two groups, for documents that have both at most
             NEAR_WORDS apart; standing in the query's order is one nearer."""
             ...
 
-        def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
-            """(which of the forms, in which of the zones that begin at `starts` it begins, in order) for the forms that
-            each of some documents has. The first zone begins at 0."""
+        def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, int, list[int]]]]:
+            """(group, which of its forms, in which of the zones that begin at `starts` it begins, in order) for the
+            forms that each of some documents has, in order. The first zone begins at 0."""
             ...
 
     class Columns(Protocol):
@@ -67,6 +67,10 @@ if TYPE_CHECKING:
 
         def saturated(self, forms: tuple[Form, ...], zone: str | None) -> Column:
             """Document → saturated frequency of forms that add up as if they were one term."""
+            ...
+
+        def remembered(self, key: tuple[object, ...], make: Callable[[], Column]) -> Column:
+            """The column that `make` gives, which further searches may ask for by the same key."""
             ...
 
         def constant(self, docs: Docs, value: float) -> Column:
@@ -141,8 +145,8 @@ if TYPE_CHECKING:
             """A set of the given documents."""
             ...
 
-        def places(self, forms: tuple[Form, ...], docs: Docs) -> Places:
-            """Where the forms stand in some documents."""
+        def places(self, groups: Sequence[tuple[Form, ...]], docs: Docs) -> Places:
+            """Where the forms of each group stand in some documents."""
             ...
 
         def bag_top(
@@ -165,35 +169,36 @@ ROUNDING = 1e-6
 class DictPlaces:
     """Places in dictionaries."""
 
-    def __init__(self, found: list[tuple[int, Mapping[int, Sequence[int]]]]) -> None:
-        """`found`: for each form its width and, by document, where it begins."""
-        self._found = found
-        self._stretches: dict[int, list[tuple[int, int]]] | None = None
+    def __init__(self, groups: list[list[tuple[int, Mapping[int, Sequence[int]]]]]) -> None:
+        """`groups`: for each form of each its width and, by document, where it begins."""
+        self._groups = groups
+        self._found: dict[int, dict[int, list[tuple[int, int]]]] = {}
 
-    @property
-    def stretches(self) -> dict[int, list[tuple[int, int]]]:
+    def _stretches(self, group: int) -> dict[int, list[tuple[int, int]]]:
         """Document → [start, end) positions of every occurrence of any of the forms, in order."""
-        if self._stretches is None:
+        stretches = self._found.get(group)
+        if stretches is None:
             found: dict[int, set[tuple[int, int]]] = {}
-            for width, by_doc in self._found:
+            for width, by_doc in self._groups[group]:
                 for doc, positions in by_doc.items():
                     found.setdefault(doc, set()).update([(p, p + width) for p in positions])
-            self._stretches = {doc: sorted(stretches) for doc, stretches in found.items()}
-        return self._stretches
+            stretches = self._found[group] = {doc: sorted(stretches) for doc, stretches in found.items()}
+        return stretches
 
-    def beginning_below(self, end: int) -> set[int]:
-        return {doc for doc, stretches in self.stretches.items() if stretches[0][0] < end}
+    def beginning_below(self, group: int, end: int) -> set[int]:
+        return {doc for doc, stretches in self._stretches(group).items() if stretches[0][0] < end}
 
-    def distances(self, other: DictPlaces) -> _Column:
-        left, right = self.stretches, other.stretches
+    def distances(self, group: int, other: int) -> _Column:
+        left, right = self._stretches(group), self._stretches(other)
         found = {doc: float(distance(left[doc], right[doc])) for doc in left.keys() & right.keys()}
         return _Given({doc: apart for doc, apart in found.items() if apart <= NEAR_WORDS})
 
-    def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
+    def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, int, list[int]]]]:
         return [
             [
-                (i, sorted({bisect(starts, position) - 1 for position in positions}))
-                for i, (_, by_doc) in enumerate(self._found)
+                (group, i, sorted({bisect(starts, position) - 1 for position in positions}))
+                for group, forms in enumerate(self._groups)
+                for i, (_, by_doc) in enumerate(forms)
                 if (positions := by_doc.get(doc))
             ]
             for doc in docs
@@ -607,6 +612,9 @@ class DictColumns:
     def prepare(self, forms: Iterable[Form]) -> None:
         """Nothing takes less time at once."""
 
+    def remembered(self, key: tuple[object, ...], make: Callable[[], _Column]) -> _Column:
+        return make()
+
     def _weigh(self, frequencies: dict[int, float]) -> dict[int, float]:
         """dampened() of frequencies by document."""
         against, lengths = self._against, self._text.lengths
@@ -695,5 +703,6 @@ class DictColumns:
         scores = scores if admitted is None else self.kept(scores, admitted)
         return self.top(scores, limit)
 
-    def places(self, forms: tuple[Form, ...], docs: set[int]) -> DictPlaces:
-        return DictPlaces([(width(form), self._occurrences.starts(form, docs)) for form in forms])
+    def places(self, groups: Sequence[tuple[Form, ...]], docs: set[int]) -> DictPlaces:
+        starts = self._occurrences.starts
+        return DictPlaces([[(width(form), starts(form, docs)) for form in forms] for forms in groups])

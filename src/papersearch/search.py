@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
-    from papersearch.columns import Column, Columns, Docs, Places
+    from papersearch.columns import Column, Columns, Docs
     from papersearch.glossary import Lookup
     from papersearch.ideas import Idea, Ideas
     from papersearch.index.reader import Snapshot
@@ -101,7 +101,7 @@ class Found(Record):
 class Answer:
     """Ranked documents: `found` those asked for, `total` how many match."""
 
-    __slots__ = ("columns", "facets", "found", "matchers", "notices", "stage", "total")
+    __slots__ = ("columns", "facets", "found", "look", "matchers", "notices", "stage", "total")
 
     def __init__(self, columns: Columns, notices: Iterable[str] = ()) -> None:
         self.stage: Stage = "none"
@@ -112,6 +112,8 @@ class Answer:
         self.matchers: list[Matcher] = []
         self.columns = columns
         """What the columns of the matchers are made of."""
+        self.look: Look | None = None
+        """Where the words of all matchers stand in the best documents, if that was looked up."""
 
 
 if TYPE_CHECKING:
@@ -125,7 +127,7 @@ if TYPE_CHECKING:
 class Matcher:
     """What one idea or clause found: its documents with their scores, and its forms for showing why."""
 
-    __slots__ = ("forms", "groups", "looked_at", "name", "places", "scores", "spellings", "text", "weight", "zone")
+    __slots__ = ("forms", "groups", "name", "scores", "spellings", "text", "weight", "zone")
 
     def __init__(
         self, text: str, scores: Column, weight: float, forms: tuple[Form, ...], zone: str | None = None
@@ -137,18 +139,20 @@ class Matcher:
         self.zone = zone
         self.spellings: dict[str, Docs] = {}
         """Corrected spelling → documents found under it alone."""
-        self.groups: list[tuple[Group, Matcher]] = []
-        """What each group of an idea found."""
+        self.groups: tuple[Group, ...] = ()
+        """Those of an idea."""
         self.name = ("", "")
         """As in an Idea."""
-        self.places: Places
-        """Where its forms stand in the documents `looked_at`."""
-        self.looked_at: Docs | None = None
 
-    def look_at(self, columns: Columns, docs: Docs) -> None:
-        """Have `places` in some documents: those of before if they are among them."""
-        if self.looked_at is None or len(docs - self.looked_at):
-            self.places, self.looked_at = columns.places(self.forms, docs), docs
+
+class Look:
+    """Where the words of matchers, by their numbers, stand in some documents."""
+
+    __slots__ = ("docs", "places")
+
+    def __init__(self, columns: Columns, matchers: Sequence[Matcher], docs: Docs) -> None:
+        self.docs = docs
+        self.places = columns.places([matcher.forms for matcher in matchers], docs)
 
 
 class SpanMatch:
@@ -277,26 +281,31 @@ class IndexSearcher:
 
     def matched(self, answer: Answer, docs: Sequence[int]) -> list[tuple[dict[str, list[str]], list[str]]]:
         """(zone → words of the query found there, all index terms that matched), for each of some documents."""
-        rows: list[tuple[dict[str, list[str]], list[str]]] = [({}, []) for _ in docs]
         wanted = answer.columns.some(docs)
-        for matcher in answer.matchers:
-            matcher.look_at(answer.columns, wanted)
-            shown: dict[int, list[str]] = {}
-            for (zones, terms), held in zip(rows, matcher.places.by_form(docs, _ZONE_STARTS), strict=True):
-                for i, numbers in held:
-                    names = [_ZONE_NAMES[number] for number in numbers]
-                    if matcher.zone:
-                        names = [name for name in names if name == matcher.zone]
-                    if not names:
-                        continue
-                    if i not in shown:
-                        shown[i] = shown_terms(matcher.forms[i])
-                    terms += shown[i]
-                    for name in names:
-                        words = zones.setdefault(name, [])
-                        if matcher.text and matcher.text not in words:
-                            words.append(matcher.text)
-        return [(zones, list(dict.fromkeys(terms))) for zones, terms in rows]
+        look = answer.look
+        if look is None or len(wanted - look.docs):
+            look = Look(answer.columns, answer.matchers, wanted)
+        rows: list[tuple[dict[str, list[str]], list[str]]] = []
+        shown: dict[tuple[int, int], list[str]] = {}
+        for held in look.places.by_form(docs, _ZONE_STARTS):
+            zones: dict[str, list[str]] = {}
+            terms: list[str] = []
+            for number, i, numbers in held:
+                matcher = answer.matchers[number]
+                names = [_ZONE_NAMES[zone] for zone in numbers]
+                if matcher.zone:
+                    names = [name for name in names if name == matcher.zone]
+                if not names:
+                    continue
+                if (number, i) not in shown:
+                    shown[number, i] = shown_terms(matcher.forms[i])
+                terms += shown[number, i]
+                for name in names:
+                    words = zones.setdefault(name, [])
+                    if matcher.text and matcher.text not in words:
+                        words.append(matcher.text)
+            rows.append((zones, list(dict.fromkeys(terms))))
+        return rows
 
 
 class _Known:
@@ -426,7 +435,7 @@ class _Search:
         by_score = sort == "score" and end is not None and not required and not slips
         ends = [end if by_score else None, end - len(exact) if by_score and end is not None else None]
         lacks = self._lacks(matchers, spans, tiers[1]) if len(shown) > 1 else []
-        raises = self._raises(matchers, shown, ends, [0.0, sum(lack.most for lack in lacks)])
+        raises = self._raises(answer, matchers, shown, ends, [0.0, sum(lack.most for lack in lacks)])
         if len(shown) > 1:
             raises[1] += self._related(lacks, tiers[1], raises[1], ends[1])
         for i, raised in enumerate(raises):
@@ -591,12 +600,12 @@ class _Search:
                 return Matcher(text, exact, sum(m.weight for m in matchers), _forms(matchers), zone)
             case Phrase(text):
                 form = phrase_form(text)
-                return self._match_group(text, Group((form,) if form else ()), zone)
+                return self._match_forms(text, (form,) if form else (), zone)
             case Prefix(text):
-                return self._match_group(f"{text}*", Group(self._prefix_forms(text)), zone)
+                return self._match_forms(f"{text}*", self._prefix_forms(text), zone)
             case Fuzzy(text, edits):
                 near = tuple(Form.term(term) for term in fuzzy_terms(self.index.speller, text, edits))
-                return self._match_group(f"{text}~", Group(near), zone)
+                return self._match_forms(f"{text}~", near, zone)
             case Within(name, inner):
                 return self._match_clause(inner, name)
             case Or(nodes):
@@ -624,17 +633,22 @@ class _Search:
     def _match_idea(self, idea: Idea, zone: str | None = None) -> Matcher:
         """The best group of forms counts for each document."""
         columns = self.columns
-        groups = [(group, self._match_group(idea.text, group, zone)) for group in idea.groups]
-        scores = columns.best([found.scores for _, found in groups])
+        scores = columns.remembered(
+            ("idea", zone, *[(group.factor, *[form.parts for form in group.forms]) for group in idea.groups]),
+            lambda: columns.best([self._match_group(group, zone)[0] for group in idea.groups]),
+        )
         # What is nowhere weighs as much as the rarest word there is: more would silence every answer to a query with
         # one word that the digest writes otherwise.
         weight = idea.size * idf(max(1, len(scores)), self.index.documents)
         matcher = Matcher(idea.text, scores, weight, tuple(form for group in idea.groups for form in group.forms), zone)
-        matcher.groups, matcher.name = groups, idea.name
+        matcher.groups, matcher.name = idea.groups, idea.name
         if any(group.corrected for group in idea.groups):
-            as_written = [columns.docs(found.scores) for group, found in groups if not group.corrected]
-            for spelling in dict.fromkeys(group.corrected for group in idea.groups if group.corrected):
-                docs = _united([columns.docs(found.scores) for group, found in groups if group.corrected == spelling])
+            by_spelling: dict[str, list[Docs]] = {}
+            for group in idea.groups:
+                by_spelling.setdefault(group.corrected, []).append(columns.docs(self._match_group(group, zone)[0]))
+            as_written = by_spelling.pop("", [])
+            for spelling, found in by_spelling.items():
+                docs = _united(found)
                 for others in as_written:
                     docs = docs - others
                 if len(docs):
@@ -649,15 +663,20 @@ class _Search:
             if (used := [term for term, found in matcher.spellings.items() if len(found & docs)])
         ]
 
-    def _match_group(self, text: str, group: Group, zone: str | None = None) -> Matcher:
+    def _match_group(self, group: Group, zone: str | None = None) -> tuple[Column, float]:
+        """(scores of the documents that have one of the forms, idf)."""
         saturated = self.columns.saturated(group.forms, zone)
         weight = idf(len(saturated), self.index.documents)
-        scores = self.columns.scaled(saturated, group.factor * weight)
-        return Matcher(text, scores, weight, group.forms, zone)
+        return self.columns.scaled(saturated, group.factor * weight), weight
+
+    def _match_forms(self, text: str, forms: tuple[Form, ...], zone: str | None = None) -> Matcher:
+        """Forms that a clause asks for."""
+        scores, weight = self._match_group(Group(forms), zone)
+        return Matcher(text, scores, weight, forms, zone)
 
     def best_of_group(self, group: Group, limit: int, admitted: Docs | None) -> list[tuple[int, float]]:
         """The best of the documents that a group finds."""
-        scores = self._match_group("", group).scores
+        scores, _ = self._match_group(group)
         return self.columns.top(scores if admitted is None else self.columns.kept(scores, admitted), limit)
 
     def _match_spans(
@@ -705,8 +724,9 @@ class _Search:
         bonus = columns.summed([columns.scaled(scores, SPAN_BONUS) for scores in together if len(scores)])
         scores = columns.summed([columns.summed(values), bonus])
         wanted = [*held, *(columns.docs(s) for s, span in zip(together, spans, strict=True) if span.concept)]
-        whole, *others = sorted(wanted, key=len)
-        for docs in others:
+        wanted.sort(key=len)
+        whole = wanted[0] if wanted else columns.docs(scores)
+        for docs in wanted[1:]:
             whole = whole & docs
         exact = columns.kept(scores, whole)
         if not relaxed:
@@ -766,12 +786,13 @@ class _Search:
         """Which of an idea's groups counted in a document, with the numbers of its formula."""
         if not matcher.groups:
             return ""
-        best, hits = max(matcher.groups, key=lambda row: self.columns.at(row[1].scores, doc) or 0.0)
-        held = self.columns.places(best.forms, self.columns.some([doc])).by_form([doc], _ZONE_STARTS)[0]
-        terms = dict.fromkeys(term for i, _ in held for term in shown_terms(best.forms[i]))
+        found = [(group, *self._match_group(group, matcher.zone)) for group in matcher.groups]
+        best, scores, weight = max(found, key=lambda row: self.columns.at(row[1], doc) or 0.0)
+        held = self.columns.places((best.forms,), self.columns.some([doc])).by_form([doc], _ZONE_STARTS)[0]
+        terms = dict.fromkeys(term for _, i, _ in held for term in shown_terms(best.forms[i]))
         shown = ", ".join(term.lstrip(STEM_MARK) for term in terms)
         spelling = f", for {best.corrected}" if best.corrected else ""
-        return f"as {shown}{spelling}: factor {best.factor:.2f} × idf {hits.weight:.2f} ({len(hits.scores)} papers)"
+        return f"as {shown}{spelling}: factor {best.factor:.2f} × idf {weight:.2f} ({len(scores)} papers)"
 
     # ---- papers like one
 
@@ -780,7 +801,7 @@ class _Search:
         known = [(term, often, frequency(term)) for term, often in terms]
         weighted = sorted(((f * idf(df, self.index.documents), term) for term, f, df in known if df > 1), reverse=True)
         answer = Answer(columns)
-        answer.matchers = [self._match_group(t, Group((Form.term(t),))) for _, t in weighted[:SIMILAR_TERMS]]
+        answer.matchers = [self._match_forms(t, (Form.term(t),)) for _, t in weighted[:SIMILAR_TERMS]]
         scores = columns.summed([matcher.scores for matcher in answer.matchers])
         scores = columns.kept(scores, columns.docs(scores) - columns.some([but]))
         answer.stage, answer.total = "all" if len(scores) else "none", len(scores)
@@ -791,6 +812,7 @@ class _Search:
 
     def _raises(
         self,
+        answer: Answer,
         matchers: Sequence[Matcher],
         tiers: Sequence[Column],
         ends: Sequence[int | None],
@@ -808,18 +830,18 @@ class _Search:
         docs = _united(best)
         if not found or not len(docs):
             return [[] for _ in tiers]
-        for matcher in found:
-            matcher.look_at(columns, docs)
+        answer.look = Look(columns, answer.matchers, docs)
+        places, number_of = answer.look.places, {id(matcher): i for i, matcher in enumerate(answer.matchers)}
         near = {id(matcher): columns.kept(matcher.scores, docs) for matcher in found}
         title_end = FIELDS["title"].zone[1]
         raises = []
         for matcher in found:
-            in_title = columns.some(matcher.places.beginning_below(title_end))
+            in_title = columns.some(places.beginning_below(number_of[id(matcher)], title_end))
             worth = columns.capped(columns.kept(near[id(matcher)], in_title), matcher.weight)
             raises.append(Raise(f"title {matcher.text}", columns.scaled(worth, TITLE_BONUS)))
         for a, b in pairwise(matchers):
             if id(a) in near and id(b) in near:
-                distances = a.places.distances(b.places)
+                distances = places.distances(number_of[id(a)], number_of[id(b)])
                 if len(distances):
                     worth = columns.lesser(near[id(a)], near[id(b)])
                     value = columns.mapped(_near_bonus, worth, distances)
@@ -882,7 +904,7 @@ class _Search:
         columns.prepare([form for lack in lacks for form in lack.forms()])
         related = []
         for lack in lacks:
-            found = [(name, columns.kept(self._match_group(name, g).scores, lack.docs)) for name, g in lack.near]
+            found = [(name, columns.kept(self._match_group(g)[0], lack.docs)) for name, g in lack.near]
             worth = columns.capped(columns.summed([held for _, held in found]), lack.most)
             if len(worth):
                 related.append(Raise(f"related {lack.text}", worth, near=found))

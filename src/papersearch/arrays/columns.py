@@ -8,6 +8,7 @@ a snapshot never changes, so neither do they. Scores are calculated in the order
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from papersearch.arrays.ranking import best as best_of
 from papersearch.arrays.stored import DOC_SHIFT, SHORT, FieldRows, Several, Stored, boosts, joined, runs
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
-from papersearch.occurrences import NEAR_WORDS, pairs_with, width
+from papersearch.occurrences import FEW, NEAR_WORDS, pairs_with, width
 from papersearch.scoring import dampened, dampening
 
 if TYPE_CHECKING:
@@ -77,11 +78,13 @@ class Mask:
 class Column:
     """Documents, ascending, and a number for each."""
 
-    __slots__ = ("docs", "values")
+    __slots__ = ("docs", "mask", "values")
 
     def __init__(self, docs: Array, values: Array) -> None:
         self.docs = docs
         self.values = values
+        self.mask: Mask | None = None
+        """The documents as a set, once that was asked for."""
 
     def __len__(self) -> int:
         return len(self.docs)
@@ -136,7 +139,7 @@ if TYPE_CHECKING:
     """What a phrase is made of: places any of which count, at an offset."""
 
 
-def _in(where: Places, docs: Array) -> Array:
+def _in(where: Places | Column, docs: Array) -> Array:
     """The rows of some documents (ascending)."""
     if not len(where.docs):
         return _NOWHERE.docs
@@ -187,32 +190,37 @@ _NOTHING = Column(np.zeros(0, np.int64), np.zeros(0))
 
 
 class ArrayPlaces:
-    """Places in arrays: documents, positions and which form begins there."""
+    """Places in arrays, group by group: documents, positions and which form begins there."""
 
-    __slots__ = ("_docs", "_forms", "_starts", "_widths")
+    __slots__ = ("_bounds", "_docs", "_forms", "_numbers", "_starts", "_widths")
 
-    def __init__(self, docs: Array, starts: Array, forms: Array, widths: Array) -> None:
-        self._docs = docs
-        self._starts = starts
-        self._forms = forms
-        self._widths = widths
+    def __init__(
+        self, docs: Array, starts: Array, forms: Array, widths: Sequence[int], numbers: list[tuple[int, int]]
+    ) -> None:
+        """`numbers`: for each form the group it is of, ascending, and which of its forms it is."""
+        order = forms.argsort(kind="stable")
+        self._docs, self._starts, self._forms = docs[order], starts[order], forms[order]
+        self._widths, self._numbers = np.array(widths, np.int64), numbers
+        groups = numbers[-1][0] + 1 if numbers else 0
+        firsts = [bisect_left(numbers, (group, 0)) for group in range(groups + 1)]
+        self._bounds: list[int] = self._forms.searchsorted(firsts).tolist()
 
-    def beginning_below(self, end: int) -> Iterable[int]:
-        below: Array = self._docs[self._starts < end]
+    def _of(self, group: int) -> slice:
+        return slice(self._bounds[group], self._bounds[group + 1]) if group + 1 < len(self._bounds) else slice(0)
+
+    def beginning_below(self, group: int, end: int) -> Iterable[int]:
+        own = self._of(group)
+        below: Array = self._docs[own][self._starts[own] < end]
         return below
 
-    def _keys(self) -> tuple[Array, Array]:
-        """(where something begins, where it ends)."""
-        begin = (self._docs << DOC_SHIFT) + self._starts
-        return begin, begin + self._widths[self._forms]
-
-    def distances(self, other: ArrayPlaces) -> Column:
-        begin, end = self._keys()
-        other_begin, other_end = other._keys()
+    def distances(self, group: int, other: int) -> Column:
+        own, others = self._of(group), self._of(other)
+        begin, other_begin = [(self._docs[at] << DOC_SHIFT) + self._starts[at] for at in (own, others)]
+        end, other_end = begin + self._widths[self._forms[own]], other_begin + self._widths[self._forms[others]]
         docs, apart = [], []
         for ends, begins, of, more in (
-            (end, np.sort(other_begin), self._docs, 0),
-            (other_end, np.sort(begin), other._docs, 1),
+            (end, np.sort(other_begin), self._docs[own], 0),
+            (other_end, np.sort(begin), self._docs[others], 1),
         ):
             if not len(begins):
                 return _NOTHING
@@ -227,7 +235,7 @@ class ArrayPlaces:
         first = _new(found).nonzero()[0]
         return Column(found[first], distances[first].astype(np.float64))
 
-    def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
+    def by_form(self, docs: Sequence[int], starts: Sequence[int]) -> list[list[tuple[int, int, list[int]]]]:
         found: dict[int, dict[int, list[int]]] = {doc: {} for doc in docs}
         if found and len(self._docs):
             wanted = sorted(found)
@@ -238,7 +246,7 @@ class ArrayPlaces:
                 rest, zone = divmod(key, len(starts))
                 doc, form = divmod(rest, len(self._widths))
                 found[doc].setdefault(form, []).append(zone)
-        return [list(found[doc].items()) for doc in docs]
+        return [[(*self._numbers[form], zones) for form, zones in found[doc].items()] for doc in docs]
 
 
 class _Memory:
@@ -518,10 +526,20 @@ class ArrayColumns:
     def constant(self, docs: Mask, value: float) -> Column:
         return Column(docs.numbers, np.full(len(docs.numbers), value))
 
+    def remembered(self, key: tuple[object, ...], make: Callable[[], Column]) -> Column:
+        found = self._memory.get(key)
+        if found is None:
+            found = make()
+            self._memory.put(key, found, found.docs.nbytes + found.values.nbytes + self._size)
+        return found  # type: ignore[no-any-return]
+
     def docs(self, column: Column) -> Mask:
-        bits = np.zeros(self._size, bool)
-        bits[column.docs] = True
-        return Mask(bits)
+        mask = column.mask
+        if mask is None:
+            mask = self.some(column.docs)
+            if len(column.docs):  # an empty column may be that of every index
+                column.mask = mask
+        return mask
 
     def at(self, column: Column, doc: int) -> float | None:
         i = int(column.docs.searchsorted(doc))
@@ -544,7 +562,7 @@ class ArrayColumns:
     def heavier(self, sets: Sequence[tuple[Mask, float]], least: float, without: Mask) -> Mask:
         sums = np.zeros(self._size)
         for docs, weight in sets:
-            sums += weight * docs.bits
+            sums[docs.numbers] += weight
         return Mask((sums > least) & ~without.bits)
 
     def holding(self, forms: tuple[Form, ...], docs: Mask) -> Mask:
@@ -561,6 +579,14 @@ class ArrayColumns:
         columns = [column for column in columns if len(column.docs)]
         if len(columns) < 2:
             return columns[0] if columns else _NOTHING
+        largest = max(columns, key=len)
+        # Of two it does not matter which comes first, nor does it for a maximum.
+        if (largest is columns[0] or len(columns) == 2 or merge is np.maximum) and (
+            sum(map(len, columns)) * FEW < (FEW + 1) * len(largest)
+        ):
+            found = _within(largest, [column for column in columns if column is not largest], merge)
+            if found is not None:
+                return found
         numbers = self._numbers()
         bits = np.zeros(self._size, bool)
         first, *others = columns
@@ -587,8 +613,11 @@ class ArrayColumns:
         return Column(column.docs, values)
 
     def kept(self, column: Column, docs: Mask) -> Column:
-        held = docs.bits[column.docs]
-        return Column(column.docs[held], column.values[held])
+        if len(docs) * FEW < len(column.docs):
+            at = _in(column, docs.numbers)
+        else:
+            at = docs.bits[column.docs].nonzero()[0]
+        return column if len(at) == len(column.docs) else Column(column.docs[at], column.values[at])
 
     def top(self, column: Column, limit: int) -> list[tuple[int, float]]:
         return best_of(column.docs, column.values, limit)
@@ -611,21 +640,30 @@ class ArrayColumns:
 
     # ---- places
 
-    def places(self, forms: tuple[Form, ...], docs: Mask) -> ArrayPlaces:
-        widths = np.array([width(form) for form in forms], np.int64)
-        several = self._several(forms)
-        if several is not None:
-            held, positions, numbers = several.places(docs.bits[several.docs].nonzero()[0])
-            return ArrayPlaces(held, positions, numbers, widths)
-        found = []
-        for number, form in enumerate(forms):
-            key, terms, _ = form.parts[0]
-            for where in [self._where(form)] if len(form.parts) > 1 else [self._places_of(key, t) for t in terms]:
-                at = _in(where, docs.numbers)
-                if len(at):
-                    found.append(((where.docs[at] << DOC_SHIFT) + number, where, at))
-        numbers, positions = _gathered(found)
-        return ArrayPlaces(numbers >> DOC_SHIFT, positions, numbers & ((1 << DOC_SHIFT) - 1), widths)
+    def places(self, groups: Sequence[tuple[Form, ...]], docs: Mask) -> ArrayPlaces:
+        widths: list[int] = []
+        numbers_of: list[tuple[int, int]] = []
+        found: list[tuple[Array, Places, Array]] = []
+        pieces: list[tuple[Array, Array, Array]] = []
+        for group, forms in enumerate(groups):
+            first = len(widths)
+            widths += map(width, forms)
+            numbers_of += [(group, i) for i in range(len(forms))]
+            several = self._several(forms)
+            if several is not None:
+                held, positions, numbers = several.places(docs.bits[several.docs].nonzero()[0])
+                pieces.append((held, positions, numbers + first))
+                continue
+            for number, form in enumerate(forms, first):
+                key, terms, _ = form.parts[0]
+                for where in [self._where(form)] if len(form.parts) > 1 else [self._places_of(key, t) for t in terms]:
+                    at = _in(where, docs.numbers)
+                    if len(at):
+                        found.append(((where.docs[at] << DOC_SHIFT) + number, where, at))
+        keys, positions = _gathered(found)
+        pieces.append((keys >> DOC_SHIFT, positions, keys & ((1 << DOC_SHIFT) - 1)))
+        held, positions, numbers = map(joined, zip(*pieces, strict=True))
+        return ArrayPlaces(held, positions, numbers, widths, numbers_of)
 
     # ---- the best documents for a bag of words
 
@@ -654,6 +692,20 @@ class ArrayColumns:
         if limit < 1 or not words or (every and len(words) < len(found)):
             return []
         return self.ranking.top(words, limit, every, admitted)
+
+
+def _within(largest: Column, columns: Sequence[Column], merge: Callable[[Array, Array], Array]) -> Column | None:
+    """A column merged with others whose documents it has, None if it has not."""
+    places = [largest.docs.searchsorted(column.docs) for column in columns]
+    for at, column in zip(places, columns, strict=True):
+        if (largest.docs.take(at, mode="clip") != column.docs).any():
+            return None
+    values = largest.values.copy()
+    for at, column in zip(places, columns, strict=True):
+        values[at] = merge(values[at], column.values)
+    found = Column(largest.docs, values)
+    found.mask = largest.mask
+    return found
 
 
 def _held(numbers: Array, others: Array) -> Array:

@@ -60,7 +60,7 @@ class Stored:
         docs: its documents, ascending.
     """
 
-    __slots__ = ("_begin", "_shapes", "_sources", "docs", "field")
+    __slots__ = ("_asked", "_begin", "_shapes", "_sources", "docs", "field")
 
     def __init__(self, field: FieldRows, sources: Sequence[_Source]) -> None:
         """`sources`: the rows of each segment that has the term."""
@@ -68,6 +68,8 @@ class Stored:
         self.docs: Array = joined([source.docs for source in sources])
         self._shapes: Array | None = None
         self._begin: Array | None = None
+        self._asked = 0
+        """Postings that rows() was asked for, some of them more than once."""
 
     @property
     def nbytes(self) -> int:
@@ -87,8 +89,11 @@ class Stored:
         return self.field.positions(*(self.decoded(at) if rows is None else self.field.at(rows)))
 
     def rows(self, at: Array) -> Array | None:
-        """The rows of some postings, for FieldRows.at(); None if they are so many that decoded() is quicker."""
-        if self._begin is not None or len(self.docs) <= max(SHORT, len(at) << FEW_BITS):
+        """The rows of some postings, for FieldRows.at(); None if they, with those that were asked for before, are so
+        many that decoded() is quicker."""
+        if self._begin is None and len(self.docs) > SHORT:
+            self._asked += len(at)
+        if self._begin is not None or len(self.docs) <= max(SHORT, self._asked << FEW_BITS):
             return None
         if len(self._sources) == 1:
             return self._sources[0].rows(at)
