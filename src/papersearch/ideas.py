@@ -39,6 +39,10 @@ if TYPE_CHECKING:
             """Terms for titles with consecutive words that begin with the letters of the word."""
             ...
 
+        def forms_of(self, name: str) -> tuple[Form, ...]:
+            """name_forms() over its words."""
+            ...
+
         def corrections(self, word: str) -> list[str]:
             """Terms that the word may be a slip of, best first; empty if corrections are not wanted."""
             ...
@@ -447,7 +451,7 @@ class _Finder:
             for name in sense.others:
                 if name.ambiguous and len(name.text) < SHORTEST_AMBIGUOUS:
                     continue
-                (doubtful if sense.ambiguous or name.ambiguous else sure).extend(name_forms(name.text, self.knows))
+                (doubtful if sense.ambiguous or name.ambiguous else sure).extend(self.vocabulary.forms_of(name.text))
         groups = []
         if sure:
             groups.append(Group(tuple(dict.fromkeys(sure)), GLOSSARY_FACTOR))
@@ -460,7 +464,7 @@ class _Finder:
     def meant(self, word: str) -> tuple[Form, ...]:
         """What a general dictionary gives for a word, as far as the index has it."""
         meanings = [meaning for meaning in self.glossary.meanings(word) if meaning not in STOP_WORDS]
-        return tuple(dict.fromkeys(form for meaning in meanings for form in name_forms(meaning, self.knows)))
+        return tuple(dict.fromkeys(form for meaning in meanings for form in self.vocabulary.forms_of(meaning)))
 
     def translate(self) -> None:
         """Spans of several words that the glossary has as one idea; of overlapping ones the longest is the concept."""
@@ -479,7 +483,7 @@ class _Finder:
             concept = taken.isdisjoint(range(i, j))
             if concept:
                 taken.update(range(i, j))
-            own = name_forms(" ".join(atoms), self.knows) if any(not p.cjk for p in pieces[i:j]) else ()
+            own = self.vocabulary.forms_of(" ".join(atoms)) if any(not p.cjk for p in pieces[i:j]) else ()
             own = own or ((gram_form("".join(atoms)),) if all(p.cjk for p in pieces[i:j]) else ())
             groups = [Group(own)] if own else []
             name = (" ".join(atoms), " ".join(p.text for p in pieces[i:j]))

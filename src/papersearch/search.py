@@ -18,7 +18,7 @@ from papersearch.columns import DictColumns
 from papersearch.errors import UsageError
 from papersearch.fields import FIELDS, GRAMS, TEXT
 from papersearch.glossary import shipped
-from papersearch.ideas import Form, Group, find_ideas, gram_form, phrase_form, related_groups, row_form
+from papersearch.ideas import Form, Group, find_ideas, gram_form, name_forms, phrase_form, related_groups, row_form
 from papersearch.occurrences import shown_terms
 from papersearch.query import SORTS, And, Exact, Fuzzy, Not, Or, Phrase, Prefix, Within, Words, Years
 from papersearch.record import Record
@@ -65,6 +65,8 @@ ARRAY_DOCUMENTS = 500
 """Documents from which on a process that searches more than once is quicker with arrays."""
 REMEMBERED_WORDS = 1 << 16
 """Words of which it is remembered whether the index knows them."""
+REMEMBERED_NAMES = 1 << 13
+"""Names of the glossary of which the forms are."""
 REMEMBERED_FILTERS = 64
 TIE = 2e-9
 """Scores that differ by less may tie: what is shown is rounded to 9 digits."""
@@ -324,6 +326,7 @@ class _Known:
         self._frequencies: dict[str, int] = {}
         self._pairs: dict[str, bool] = {}
         self._forms: dict[str, Form | None] = {}
+        self._names: dict[str, tuple[Form, ...]] = {}
         self._initials: list[str] | None = None
         self._values: dict[str, dict[int, list[str]]] = {}
         self._ranks: dict[int, int] | None = None
@@ -350,12 +353,21 @@ class _Known:
             known = self._pairs[pair] = self.grams.doc_frequency(pair) > 0
         return known
 
+    def forms_of(self, name: str) -> tuple[Form, ...]:
+        """The forms of a glossary name."""
+        known = self._names.get(name)
+        if known is None:
+            if len(self._names) >= REMEMBERED_NAMES:
+                self._names.clear()
+            known = self._names[name] = name_forms(name, self.knows)
+        return known
+
     def form_of(self, name: str) -> Form | None:
         """The form of a glossary name's words in a row, None if there is none."""
         try:
             return self._forms[name]
         except KeyError:
-            if len(self._forms) >= REMEMBERED_WORDS:
+            if len(self._forms) >= REMEMBERED_NAMES:
                 self._forms.clear()
             form = self._forms[name] = row_form(name, self.knows)
             return form
@@ -949,6 +961,7 @@ class _Words:
         self.knows = index.knows
         self.knows_pair = index.knows_pair
         self.initials = index.initials
+        self.forms_of = index.forms_of
         self._speller = index.speller
         self._correcting = correcting
 
