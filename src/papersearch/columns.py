@@ -47,7 +47,13 @@ if TYPE_CHECKING:
             ...
 
     class Columns(Protocol):
-        """The operations that a search is made of, over one snapshot. Threads may share it."""
+        """The operations that a search is made of, over one snapshot. Threads may share it.
+
+        `dear_places`: whether to look up where words stand in a document takes longer than to find out whether it
+        could be among those shown.
+        """
+
+        dear_places: bool
 
         def everything(self) -> Docs:
             """All live documents."""
@@ -578,6 +584,8 @@ class _Against(dict[int, float]):
 
 class DictColumns:
     """Columns as dictionaries, documents as sets: nothing to import, nothing to prepare."""
+
+    dear_places = True
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

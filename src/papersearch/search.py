@@ -867,7 +867,7 @@ class _Search:
         first `end` however they stand there and if `more` is added."""
         columns = self.columns
         best = columns.best_docs(column, PLACE_CANDIDATES)
-        if end is None or not 0 < end < len(best):
+        if not columns.dear_places or end is None or not 0 < end < len(best):
             return best
         held = [columns.kept(matcher.scores, best) for matcher in found]
         most = [

@@ -275,6 +275,8 @@ class _Memory:
 class ArrayColumns:
     """Columns as arrays."""
 
+    dear_places = False
+
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         text = snapshot.field(TEXT)
