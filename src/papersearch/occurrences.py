@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import chain, repeat
+from itertools import accumulate
 from math import inf
-from operator import add
 
 from papersearch.analysis.normalize import is_cjk
 from papersearch.fields import FIELDS, GRAMS, TABLE, TEXT
@@ -13,29 +12,29 @@ from papersearch.index.segment import LOW_BITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from papersearch.ideas import Form
     from papersearch.index.reader import FieldReader, Postings
 
     Scores = dict[int, float]
     """Document → a number."""
+    Places = dict[int, list[int]]
+    """Document → positions, ascending."""
 
 NEAR_WORDS = 4
 """Words (Chinese: characters) between two ideas beyond which they are not near each other."""
 
 FEW = 8
 """Where a term has so many times the documents that are wanted, these are looked up one by one."""
-KEY_SHIFT, KEY_ZERO = 33, 1 << 32
-"""A place as one number: the document above these bits, in them the position after so much, as where a phrase would
-begin may lie before the first."""
-KEY_MASK = (1 << KEY_SHIFT) - 1
 REMEMBERED = 512
 """Terms whose postings are kept: those of a few queries."""
 REMEMBERED_PHRASES = 16
 """Phrases whose places are kept: ideas, spans and what they mean have some in common."""
 REMEMBERED_CHARACTERS = 16
 """Single characters whose places are kept: each is as long as the postings of many pairs."""
+REMEMBERED_POSITIONS = 1 << 18
+"""Positions of terms in phrases that are kept, for the next phrase that has the term: some 15 MB of them."""
 
 
 class Found:
@@ -67,8 +66,10 @@ class Occurrences:
         self._text = text
         self._grams = grams
         self._read: dict[tuple[str, str], Postings | None] = {}
-        self._characters: dict[str, dict[int, Sequence[int]]] = {}
-        self._phrases: dict[tuple[tuple[str, tuple[str, ...], int], ...], set[int]] = {}
+        self._characters: dict[str, Places] = {}
+        self._phrases: dict[tuple[tuple[str, tuple[str, ...], int], ...], Places] = {}
+        self._terms: dict[tuple[str, Sequence[str]], dict[int, list[int]]] = {}
+        self._kept_positions = 0
 
     def _postings(self, key: str, term: str) -> Postings | None:
         """Postings of a term, remembered: a query looks the same ones up for matching, for places and for showing why.
@@ -93,7 +94,7 @@ class Occurrences:
                 return Found(docs, lambda wanted: _summed(known, wanted))
             if len(terms) == 1 and len(terms[0]) > 1:
                 return self._zoned(key, terms[0], zone)
-            return _found(self._boosted(self._column(key, terms), zone))
+            return _found(self._boosted(self._column(key, terms, self._docs_of(key, terms, None)), zone))
         return _found(self._boosted_phrase(self._phrase(form), zone))
 
     def _zoned(self, key: str, term: str, zone: str | None) -> Found | None:
@@ -107,69 +108,57 @@ class Occurrences:
         values = postings.of_highs(lambda highs: sum([boost_at(p) for p in highs if low <= p < high]))
         return _found({doc: value for doc, value in zip(postings.docs, values, strict=True) if value})
 
-    def _column(self, key: str, terms: Sequence[str]) -> Mapping[int, Sequence[int]]:
-        """Document → positions of any of the terms."""
-        if key == GRAMS and len(terms[0]) == 1:
-            return self._character(terms[0])
-        found = [p for term in terms if (p := self._postings(key, term))]
-        if len(found) == 1:
-            return dict(_places(found[0]))
-        merged: dict[int, set[int]] = {}
-        for postings in found:
-            for doc, positions in _places(postings):
-                merged.setdefault(doc, set()).update(positions)
-        return {doc: sorted(positions) for doc, positions in merged.items()}
-
     def _reader(self, key: str) -> FieldReader:
         return self._text if key == TEXT else self._grams
 
-    def _phrase(self, form: Form, within: set[int] | None = None) -> set[int]:
-        """Where the phrase begins (keys, see KEY_SHIFT), in documents of `within` if that is given."""
+    def _phrase(self, form: Form, within: set[int] | None = None) -> Places:
+        """Document → where the phrase begins; of documents of `within` if that is given."""
         known = self._phrases.get(form.parts)
         if known is not None:
-            return known if within is None else _places_in(known, within)
-        # The rarest first: where no document has several of them, those that are left are not even read.
+            return known if within is None else _picked(known, within)
+        # The rarest first: where no document has several of them, those that are left are not even read, and the few
+        # places of the rarest are looked for among the many of the others.
         parts = sorted([(self._often(key, terms), key, terms, offset) for key, terms, offset in form.parts])
         docs = within
         for _, key, terms, _ in parts:
             docs = self._docs_of(key, terms, docs)
             if not docs:
                 break
-        places: set[int] = set()
-        before = 0
-        for number, (_, key, terms, offset) in enumerate(parts if docs else ()):
-            keys = self._keys(key, terms, docs or set())
-            if number:  # few places, moved to where this part should be, are looked for among its many
-                places = set(map((offset - before).__add__, places)).intersection(keys)
-            else:
-                places = set(keys)
-            before = offset
-        if before:
-            places = set(map((-before).__add__, places))
-        if within is not None:
-            return _places_in(places, within)
-        if len(self._phrases) >= REMEMBERED_PHRASES:
-            self._phrases.clear()
-        self._phrases[form.parts] = places
-        return places
+        found: dict[int, list[int]] = {}
+        if docs:
+            (_, key, terms, first), *others = parts
+            column = self._column(key, terms, docs)
+            places = [(doc, position) for doc in docs for position in column[doc]]
+            for _, key, terms, offset in others:
+                column, ahead = self._column(key, terms, docs), offset - first
+                places = [(doc, position) for doc, position in places if position + ahead in column[doc]]
+            for doc, position in places:
+                if doc in found:
+                    found[doc].append(position - first)
+                else:
+                    found[doc] = [position - first]
+        if within is None:
+            if len(self._phrases) >= REMEMBERED_PHRASES:
+                self._phrases.clear()
+            self._phrases[form.parts] = found
+        return found
 
-    def _keys(self, key: str, terms: Sequence[str], docs: set[int]) -> Iterator[int]:
-        """Each place of any of the terms in some documents, and perhaps in others, by calls of C alone where most
-        documents that have the term are wanted."""
+    def _column(self, key: str, terms: Sequence[str], docs: set[int]) -> Places:
+        """Document → positions of any of the terms, of some documents and perhaps of others. What was read is kept:
+        the same word is in several phrases."""
         if key == GRAMS and len(terms[0]) == 1:
-            found = self._character(terms[0])
-            return ((doc << KEY_SHIFT) + KEY_ZERO + p for doc in docs for p in found.get(doc, ()))
-        return chain.from_iterable([self._keys_of(p, docs) for term in terms if (p := self._postings(key, term))])
-
-    @staticmethod
-    def _keys_of(postings: Postings, docs: set[int]) -> Iterator[int]:
-        held = postings.docs
-        if len(held) < FEW * len(docs):
-            counts, positions = postings.all_positions()
-            bases = map(KEY_ZERO.__add__, map((1 << KEY_SHIFT).__mul__, held))
-            return map(add, chain.from_iterable(map(repeat, bases, counts)), positions)
-        rows = ((doc, postings.positions(bisect_left(held, doc))) for doc in docs.intersection(held))
-        return ((doc << KEY_SHIFT) + KEY_ZERO + position for doc, positions in rows for position in positions)
+            return self._character(terms[0])
+        known = self._terms.get((key, terms), {})
+        missing = docs - known.keys()
+        if missing:
+            found = [_places(p, missing) for term in terms if (p := self._postings(key, term))]
+            more = _merged(found)
+            if self._kept_positions > REMEMBERED_POSITIONS:
+                self._terms.clear()
+                self._kept_positions = 0
+            self._kept_positions += sum(map(len, more.values()))
+            known = self._terms[key, terms] = known | more
+        return known
 
     def _often(self, key: str, terms: Sequence[str]) -> float:
         """How many postings the terms have; of a single character, for which many have to be read, more than any."""
@@ -180,49 +169,26 @@ class Occurrences:
     def _docs_of(self, key: str, terms: Sequence[str], within: set[int] | None) -> set[int]:
         """Documents that have one of the terms; of some, if these are given."""
         if key == GRAMS and len(terms[0]) == 1:
-            docs = set(self._character(terms[0]))
-            return docs if within is None else docs & within
+            known = self._character(terms[0]).keys()
+            return set(known) if within is None else within & known
         found = [postings.docs for term in terms if (postings := self._postings(key, term))]
         return united(found if within is None else [within.intersection(docs) for docs in found])
 
-    def _column_in(self, key: str, terms: Sequence[str], docs: set[int]) -> Mapping[int, Sequence[int]]:
-        """As _column(), for some documents only, positions in any order."""
-        if key == GRAMS and len(terms[0]) == 1:
-            character = self._character(terms[0])
-            return {doc: character[doc] for doc in docs if doc in character}
-        column: dict[int, list[int]] = {}
-        for term in terms:
-            if not (postings := self._postings(key, term)):
-                continue
-            held = postings.docs
-            if len(held) < FEW * len(docs):
-                here: Iterable[tuple[int, Sequence[int]]] = _places(postings)
-            else:
-                here = ((doc, postings.positions(bisect_left(held, doc))) for doc in docs.intersection(held))
-            for doc, positions in here:
-                if doc not in docs:
-                    continue
-                if doc in column:
-                    column[doc] += positions
-                else:
-                    column[doc] = [*positions]
-        return column
-
-    def _character(self, char: str) -> dict[int, Sequence[int]]:
+    def _character(self, char: str) -> Places:
         """Document → positions of one Chinese character, from all pairs that begin or end with it."""
         known = self._characters.get(char)
         if known is None:
             places: dict[int, set[int]] = {}
             for term, offset in pairs_with(self._grams, char):
                 if postings := self._grams.postings(term):
-                    for doc, positions in _places(postings):
+                    for doc, positions in _places(postings).items():
                         places.setdefault(doc, set()).update([p + offset for p in positions] if offset else positions)
             if len(self._characters) >= REMEMBERED_CHARACTERS:
                 self._characters.clear()
             known = self._characters[char] = {doc: sorted(positions) for doc, positions in places.items()}
         return known
 
-    def _boosted(self, places: Mapping[int, Sequence[int]], zone: str | None) -> Scores:
+    def _boosted(self, places: Places, zone: str | None) -> Scores:
         """Positions as a boosted frequency; with a zone, only those inside it."""
         scores: Scores = {}
         low, high = FIELDS[zone].zone if zone else (0, 2**32)
@@ -232,28 +198,26 @@ class Occurrences:
                 scores[doc] = frequency
         return scores
 
-    def _boosted_phrase(self, places: set[int], zone: str | None) -> Scores:
-        """As _boosted(), of keys. Boosts are whole halves: they sum up to the same in any order."""
+    def _boosted_phrase(self, places: Places, zone: str | None) -> Scores:
+        """As _boosted(), of where phrases begin, which may be before the first position of a zone or of all."""
         scores: Scores = {}
         low, high = FIELDS[zone].zone if zone else (-(2**32), 2**32)
         boosts = _boosts
-        for place in places:
-            position = (place & KEY_MASK) - KEY_ZERO
-            if low <= position < high:
-                doc = place >> KEY_SHIFT
-                scores[doc] = scores.get(doc, 0.0) + boosts[position >> LOW_BITS]
+        for doc, positions in places.items():
+            if len(positions) > 1 or zone:
+                frequency = sum([boosts[p >> LOW_BITS] for p in positions if low <= p < high])
+                if frequency:
+                    scores[doc] = frequency
+            else:
+                scores[doc] = boosts[positions[0] >> LOW_BITS]
         return scores
 
-    def starts(self, form: Form, docs: set[int]) -> Mapping[int, Sequence[int]]:
+    def starts(self, form: Form, docs: set[int]) -> Places:
         """Document → positions at which the form begins, for some documents."""
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
-            return self._column_in(key, terms, docs)
-        found: dict[int, Sequence[int]] = {}
-        for place in sorted(self._phrase(form, docs)):
-            doc, position = place >> KEY_SHIFT, (place & KEY_MASK) - KEY_ZERO
-            found[doc] = [*found[doc], position] if doc in found else [position]
-        return found
+            return _picked(self._column(key, terms, docs), docs)
+        return self._phrase(form, docs)
 
 
 def united(several: Sequence[Collection[int]]) -> set[int]:
@@ -265,18 +229,31 @@ def united(several: Sequence[Collection[int]]) -> set[int]:
     return found.union(*others) if others else found
 
 
-def _places_in(places: set[int], docs: set[int]) -> set[int]:
-    """The keys of those in some documents."""
-    return {place for place in places if place >> KEY_SHIFT in docs}
+def _picked(places: Places, docs: set[int]) -> Places:
+    """Those in some documents."""
+    return {doc: places[doc] for doc in docs & places.keys()}
 
 
-def _places(postings: Postings) -> Iterator[tuple[int, list[int]]]:
-    """(document, positions) of all postings, decoded at once."""
-    counts, positions = postings.all_positions()
-    end = 0
-    for doc, count in zip(postings.docs, counts, strict=True):
-        start, end = end, end + count
-        yield doc, positions[start:end]
+def _places(postings: Postings, docs: set[int] | None = None) -> Places:
+    """Document → positions of the postings of some documents, or of all."""
+    held = postings.docs
+    if docs is None or len(docs) >= len(held):
+        counts, positions = postings.all_positions()
+        ends = list(accumulate(counts))
+        return {doc: positions[start:end] for doc, start, end in zip(held, [0, *ends], ends)}  # noqa: B905
+    wanted = sorted(docs.intersection(held))
+    return dict(zip(wanted, postings.positions_at([bisect_left(held, doc) for doc in wanted]), strict=True))
+
+
+def _merged(several: Sequence[Places]) -> Places:
+    """The positions of all in each document."""
+    if len(several) == 1:
+        return several[0]
+    merged: dict[int, set[int]] = {}
+    for places in several:
+        for doc, positions in places.items():
+            merged.setdefault(doc, set()).update(positions)
+    return {doc: sorted(positions) for doc, positions in merged.items()}
 
 
 def _summed(terms: Sequence[Postings], wanted: set[int] | None) -> Scores:

@@ -23,6 +23,9 @@ class MemoryPostings:
     def positions(self, i: int) -> Sequence[int]:
         return self._positions[i]
 
+    def positions_at(self, at: Sequence[int]) -> list[list[int]]:
+        return [self._positions[i] for i in at]
+
     def weights_at(self, at: Sequence[int]) -> list[float]:
         return [self.weights[i] for i in at]
 

@@ -75,6 +75,13 @@ class Postings:
         before, field, rows = self._parts[part]
         return field.positions(rows[i - before])
 
+    def positions_at(self, at: Sequence[int]) -> list[list[int]]:
+        """positions() of the postings of some numbers, ascending."""
+        found: list[list[int]] = []
+        for field, rows in self._rows(at):
+            found += field.positions_at(rows)
+        return found
+
     def weights_at(self, at: Sequence[int]) -> list[float]:
         """Weights of the postings of some numbers, ascending."""
         weights: list[float] = []
