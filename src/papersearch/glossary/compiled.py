@@ -10,7 +10,7 @@ import contextlib
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import count
 
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Numbered, key_of, parse_groups, relations_of
@@ -138,7 +138,7 @@ class CompiledGlossary(Numbered):
         if not keys_fit or len(self._group_at) != len(self._near_at) or not len(self._group_at):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
         self._lookups = 0
-        self._known: dict[str, int] = {}
+        self._known: dict[bytes, int] = {}
 
     def _find(self, key: str) -> int:
         """Number of a key, -1 if it is not there."""
@@ -147,9 +147,9 @@ class CompiledGlossary(Numbered):
             if self._lookups < MANY_LOOKUPS:
                 return find_string(self._keys, self._key_at, key)
             keys, ends = bytes(self._keys), self._key_at.tolist()
-            texts = [keys[start:end].decode("utf-8", "replace") for start, end in pairwise(ends)]
-            self._known = {text: number for number, text in enumerate(texts)}
-        return self._known.get(key, -1)
+            # As bytes: to decode them all takes longer than the search that is the first to ask for so many.
+            self._known = dict(zip(map(keys.__getitem__, map(slice, ends, ends[1:])), count(), strict=False))
+        return self._known.get(key.encode("utf-8", "surrogatepass"), -1)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self._find(key) >= 0
