@@ -19,8 +19,7 @@ from papersearch.errors import (
     UsageError,
 )
 from papersearch.fields import FACETS, FIELDS
-from papersearch.glossary import Combined, Remembered, shipped_in
-from papersearch.glossary.dictionary import dictionary_in
+from papersearch.glossary import DICTIONARY_FILE, Combined, Remembered, shipped_in
 from papersearch.index import origin
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.state import absolute, identity, stale_files
@@ -85,8 +84,11 @@ class _Generation:
                 from papersearch.glossary.terms import groups_of
 
                 parts.insert(0, Glossary(groups_of(rows)))
-            if dictionary := dictionary_in(self.snapshot.folder):
-                parts.append(dictionary)
+            if os.path.exists(os.path.join(self.snapshot.folder, DICTIONARY_FILE)):
+                from papersearch.glossary.dictionary import dictionary_in
+
+                if dictionary := dictionary_in(self.snapshot.folder):
+                    parts.append(dictionary)
             self._glossary = Remembered(Combined(parts) if len(parts) > 1 else parts[0])
         return self._glossary
 

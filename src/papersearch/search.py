@@ -24,7 +24,6 @@ from papersearch.query import SORTS, And, Exact, Fuzzy, Not, Or, Phrase, Prefix,
 from papersearch.record import Record
 from papersearch.results import Part
 from papersearch.scoring import idf
-from papersearch.spelling import Speller, fuzzy_terms, prefix_terms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from papersearch.index.reader import Snapshot
     from papersearch.query import Node, Query
     from papersearch.results import Stage
+    from papersearch.spelling import Speller
 
 SOME_SHARE = 0.45
 """Where no paper matches every idea: the share of the query's weight that a paper must match to be shown. Less would
@@ -321,7 +321,7 @@ class _Known:
         self.glossary = glossary
         self.text = snapshot.field(TEXT)
         self.grams = snapshot.field(GRAMS)
-        self.speller = Speller(self.text)
+        self._speller: Speller | None = None
         self.documents = snapshot.doc_count
         self._frequencies: dict[str, int] = {}
         self._pairs: dict[str, bool] = {}
@@ -330,6 +330,15 @@ class _Known:
         self._initials: list[str] | None = None
         self._values: dict[str, dict[int, list[str]]] = {}
         self._ranks: dict[int, int] | None = None
+
+    @property
+    def speller(self) -> Speller:
+        """Loaded when a word is not there."""
+        if self._speller is None:
+            from papersearch.spelling import Speller
+
+            self._speller = Speller(self.text)
+        return self._speller
 
     def frequency(self, term: str) -> int:
         """Number of live documents that have the term among their words."""
@@ -616,6 +625,8 @@ class _Search:
             case Prefix(text):
                 return self._match_forms(f"{text}*", self._prefix_forms(text), zone)
             case Fuzzy(text, edits):
+                from papersearch.spelling import fuzzy_terms
+
                 near = tuple(Form.term(term) for term in fuzzy_terms(self.index.speller, text, edits))
                 return self._match_forms(f"{text}~", near, zone)
             case Within(name, inner):
@@ -926,6 +937,8 @@ class _Search:
         run = fold(text)
         if len(run) > 1 and all(is_cjk(c) for c in run):
             return (gram_form(run),)
+        from papersearch.spelling import prefix_terms
+
         return tuple(Form.term(term) for term in prefix_terms(self.index.text, text))
 
 
@@ -962,8 +975,8 @@ class _Words:
         self.knows_pair = index.knows_pair
         self.initials = index.initials
         self.forms_of = index.forms_of
-        self._speller = index.speller
+        self._index = index
         self._correcting = correcting
 
     def corrections(self, word: str) -> list[str]:
-        return self._speller.corrections(word) if self._correcting else []
+        return self._index.speller.corrections(word) if self._correcting else []

@@ -285,6 +285,10 @@ def shipped() -> Lookup:
     return _shipped
 
 
+DICTIONARY_FILE = "dictionary.bin"
+"""In an index folder, if there is a general dictionary: only then what reads it is loaded."""
+
+
 def shipped_in(folder: str, *, anew: bool = False) -> Lookup:
     """The glossary of the package, compiled into an index folder where that can be written."""
     from papersearch.glossary.compiled import open_compiled

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 from papersearch.errors import IndexDamagedError
-from papersearch.glossary import Name, Sense
+from papersearch.glossary import DICTIONARY_FILE, Name, Sense
 from papersearch.glossary.compiled import SEPARATOR, writing
 from papersearch.index.flatfile import FlatFile, damaged, narrow
 
-FILE_NAME = "dictionary.bin"
+FILE_NAME = DICTIONARY_FILE
 SHORTEST_WORD, LONGEST_WORD = 2, 4
 """Characters of a word: a single one means too much, longer ones are sayings and names."""
 
