@@ -266,7 +266,7 @@ class _Column:
         if limit < 1:
             return []
         if len(self._best) < limit:
-            self._find_best(max(2 * limit, KEPT_BEST))
+            self._find_best(max(limit + limit // 4, KEPT_BEST))
         return self._best[:limit]
 
     def _find_best(self, limit: int) -> None:
@@ -334,14 +334,14 @@ class _Constant(_Column):
 class _Saturated(_Column):
     """Saturated frequencies of forms that add up."""
 
-    __slots__ = ("_found", "_frequencies", "_some", "_weigh")
+    __slots__ = ("_against", "_found", "_frequencies", "_lengths", "_some")
 
-    def __init__(self, found: list[Found], weigh: Callable[[dict[int, float]], dict[int, float]]) -> None:
+    def __init__(self, found: list[Found], against: _Against, lengths: Sequence[int]) -> None:
         super().__init__()
-        self._found, self._weigh = found, weigh
+        self._found, self._against, self._lengths = found, against, lengths
         self._frequencies: dict[int, float] | None = None
         self._some: dict[int, float] = {}
-        """The numbers of some documents, where not all were needed yet."""
+        """Those of some documents, where not all were needed yet."""
 
     def __len__(self) -> int:
         return len(self._found[0].docs) if len(self._found) == 1 else len(self.docs)
@@ -350,18 +350,21 @@ class _Saturated(_Column):
         return united([found.docs for found in self._found])
 
     def _calculate(self, docs: set[int] | None) -> dict[int, float]:
-        if docs is None:
-            return self._weigh(self._all())
-        docs = docs & self.docs
-        some = self._some
-        if missing := docs - some.keys():
-            if (len(some) + len(missing)) * FEW > len(self.docs):
-                self._all()
-            frequencies = self._frequencies
-            some = self._some = some | self._weigh(
-                self._summed(missing) if frequencies is None else {doc: frequencies[doc] for doc in missing}
-            )
-        return some if len(some) == len(docs) else {doc: some[doc] for doc in docs}
+        return self.times(1.0, docs)
+
+    def times(self, factor: float, docs: set[int] | None) -> dict[int, float]:
+        """dampened() frequencies of some documents or of all, each times a factor, in as few steps as can be."""
+        docs = self.docs if docs is None else docs & self.docs
+        frequencies = self._frequencies
+        if frequencies is None:
+            frequencies = self._some
+            missing = docs - frequencies.keys()
+            if (len(frequencies) + len(missing)) * FEW > len(self.docs):
+                frequencies = self._all()
+            elif missing:
+                frequencies |= self._summed(missing)
+        against, lengths, top = self._against, self._lengths, K1 + 1.0
+        return {doc: factor * ((often := frequencies[doc]) * top / (often + against[lengths[doc]])) for doc in docs}
 
     def _all(self) -> dict[int, float]:
         if self._frequencies is None:
@@ -409,6 +412,8 @@ class _Scaled(_Column):
         return self._column.docs
 
     def _calculate(self, docs: set[int] | None) -> dict[int, float]:
+        if isinstance(self._column, _Saturated):
+            return self._column.times(self._factor, docs)
         values = self._column.within(docs)
         return dict(zip(values, map(self._factor.__mul__, values.values()), strict=True))
 
@@ -592,6 +597,7 @@ class DictColumns:
         self._text = snapshot.field(TEXT)
         self._occurrences = Occurrences(self._text, snapshot.field(GRAMS))
         self._against = _Against(self._text.average_length or 1.0)
+        self._lengths = self._text.lengths
 
     def everything(self) -> set[int]:
         return set(self._snapshot.docs())
@@ -615,18 +621,13 @@ class DictColumns:
 
     def saturated(self, forms: tuple[Form, ...], zone: str | None) -> _Column:
         found = [here for form in forms if (here := self._occurrences.found(form, zone))]
-        return _Saturated(found, self._weigh) if found else _Given({})
+        return _Saturated(found, self._against, self._lengths) if found else _Given({})
 
     def prepare(self, forms: Iterable[Form]) -> None:
         """Nothing takes less time at once."""
 
     def remembered(self, key: tuple[object, ...], make: Callable[[], _Column]) -> _Column:
         return make()
-
-    def _weigh(self, frequencies: dict[int, float]) -> dict[int, float]:
-        """dampened() of frequencies by document."""
-        against, lengths = self._against, self._text.lengths
-        return {doc: often * (K1 + 1.0) / (often + against[lengths[doc]]) for doc, often in frequencies.items()}
 
     def constant(self, docs: set[int], value: float) -> _Column:
         return _Constant(docs, value)
