@@ -23,6 +23,10 @@ from papersearch.analysis.stem import fingerprint, stem
 from papersearch.analysis.tokens import LONGEST_PIECE, MAX_TERM, STEM_MARK, Token, parts_of, pieces, terms_of, tokens
 from papersearch.analysis.words import jieba_words, jieba_words_with, vocabulary_cutter
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from papersearch.analysis.words import Cutter
+
 # Characters at which folding, cutting and joining are decided.
 ODD = "aZ09é\u0301ßİıœﬁ²½㎡Ⅷ，。、（）“”’-‐—＿_*+#./\\^~`'\"@&|=%:· \t\n\r\u00a0\u3000\u00ad\u200b\ufeff\u202e\x00中文國国龍々がｶﾞ한я̈\ud800𠀀😀"
 odd_text = st.text(st.one_of(st.sampled_from(ODD), st.characters()), max_size=80)
@@ -359,8 +363,9 @@ def test_the_cut_covers_as_much_as_can_be(run: str, known: set[str]) -> None:
     assert sum(len(word) for word, _ in found if len(word) > 1) == best[0]
 
 
-def test_jieba_reads_and_writes_no_cache_and_prints_nothing(tmp_path: Path) -> None:
-    code = "from papersearch.analysis.words import jieba_words; print([w for w, _ in jieba_words('深度学习')])"
+@pytest.mark.parametrize("before", ["", "import sys; sys.modules['rjieba'] = None; "])
+def test_jieba_reads_and_writes_no_cache_and_prints_nothing(before: str, tmp_path: Path) -> None:
+    code = f"{before}from papersearch.analysis.words import jieba_words; print([w for w, _ in jieba_words('深度学习')])"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, encoding="utf-8"
@@ -386,6 +391,23 @@ def jieba_itself(run: str, words: Sequence[str] = ()) -> list[tuple[str, int]]:
     return [(word, start) for word, start, _ in tokenizer.tokenize(run, mode="search", HMM=False)]
 
 
+needs_rjieba = pytest.mark.skipif(
+    not words_module._is_rjieba_the_same(), reason="rjieba, or the jieba it is compared with, is not installed"
+)
+
+
+@cache
+def cutters() -> list[Cutter]:
+    """Ours, and that over rjieba where it is installed."""
+    ours = words_module._JiebaCutter(*words_module._read_dictionary())
+    return [ours, words_module._RjiebaCutter()] if words_module._is_rjieba_the_same() else [ours]
+
+
+def check_cutters(run: str) -> None:
+    for cutter in cutters():
+        assert list(cutter(run)) == jieba_itself(run), cutter
+
+
 @pytest.mark.parametrize(
     ("run", "words"),
     [
@@ -397,10 +419,13 @@ def jieba_itself(run: str, words: Sequence[str] = ()) -> list[tuple[str, int]]:
         ("的" * 300, []),
         ("大语言模型的推理加速", ["大语言模型", "推理加速"]),
         ("字", []),
+        ("", []),
     ],
 )
 def test_words_are_those_of_jieba(run: str, words: list[str]) -> None:
     assert list(jieba_words_with(words)(run)) == jieba_itself(run, words)
+    if not words:
+        check_cutters(run)
 
 
 def test_the_dictionary_is_that_of_jieba() -> None:
@@ -423,22 +448,76 @@ def rare_words() -> list[str]:
     return [word for word in rare if not {word[0], word[-1]}.isdisjoint("不人大一中生")]
 
 
-CHARACTERS = st.characters(min_codepoint=0x4E00, max_codepoint=0x9FD5) | st.sampled_from("㐀𠀀〇々カー")
+@cache
+def swaying_words() -> list[str]:
+    """`上划上`: cut after one character or after two, the words have the same frequencies in another order, and the
+    rounding of their sum decides."""
+    words = chinese_words()
+    return [word + word[0] for word in words if len(word) == 2 and words.get(word[::-1]) == words[word]]
+
+
+# Characters that jieba looks up, some of which no word has; those that only rjieba looks up; others.
+CHARACTERS = st.characters(min_codepoint=0x4E00, max_codepoint=0x9FD5) | st.sampled_from(
+    "\u9fd6\u9fff㐀䶿豈𠀀𪜀𰀀\U0002f800〇々カーㄅ\ud800"
+)
+RUNS = st.lists(
+    st.sampled_from([*chinese_words()][::97])
+    | st.sampled_from(rare_words())
+    | st.sampled_from(swaying_words())
+    | st.text(CHARACTERS, max_size=3),
+    min_size=1,
+    max_size=8,
+).map("".join)
 
 
 @settings(max_examples=1000)
-@given(
-    st.lists(
-        st.sampled_from([*chinese_words()][::97]) | st.sampled_from(rare_words()) | st.text(CHARACTERS, max_size=3),
-        min_size=1,
-        max_size=8,
-    ).map("".join)
-)
+@given(RUNS)
 def test_words_are_those_of_jieba_whatever_the_run(run: str) -> None:
-    assert list(jieba_words(run)) == jieba_itself(run)
+    check_cutters(run)
 
 
 def test_words_do_not_depend_on_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words_module, "REMEMBERED_WORDS", 1)
     for run in ("中华人民共和国国务院总理", "研究生命起源", "结婚的和尚未结婚的", "的" * 300):
-        assert list(jieba_words(run)) == jieba_itself(run)
+        check_cutters(run)
+
+
+@needs_rjieba
+def test_rjieba_cuts_long_runs_and_equal_weights_as_we_do() -> None:
+    ours, theirs = cutters()
+    tails = [word for word in chinese_words() if len(word) < 3][::101]
+    for number, word in enumerate(swaying_words()):
+        for run in (word + tail + word for tail in tails[number % 7 :: 7]):
+            assert ours(run) == theirs(run)
+    words = rare_words() + swaying_words()
+    long = "".join(words[i * i % len(words)] for i in range(60_000))
+    assert ours(long) == theirs(long)
+
+
+@needs_rjieba
+def test_words_that_others_add_to_rjieba_change_nothing() -> None:
+    import rjieba
+
+    before = jieba_words("后门攻击")
+    rjieba.add_word("门攻", 10**9, None)
+    try:
+        assert rjieba.cut("后门攻击", False) != ["后门", "攻击"]
+        assert words_module._RjiebaCutter()("后门攻击") == jieba_words("后门攻击") == before
+    finally:
+        rjieba.add_word("门攻", 0, None)
+
+
+@needs_rjieba
+@pytest.mark.parametrize("other", ["version", "dictionary", "binary"])
+def test_where_rjieba_may_differ_we_cut_ourselves(other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(words_module._new_cutter(), words_module._RjiebaCutter)
+    if other == "version":
+        monkeypatch.setattr("importlib.metadata.version", lambda name: "0.2.3")
+    elif other == "dictionary":
+        (tmp_path / "dict.txt").write_text("后门 3 n\n", encoding="utf-8")
+        monkeypatch.setattr(words_module, "dictionary_path", lambda: str(tmp_path / "dict.txt"))
+    else:
+        monkeypatch.setitem(sys.modules, "rjieba", None)
+    cutter = words_module._new_cutter()
+    assert isinstance(cutter, words_module._JiebaCutter)
+    assert next(iter(cutter("后门攻击"))) == ("后门", 0)

@@ -22,6 +22,7 @@ ARCHITECTURE = REPOSITORY / "docs" / "ARCHITECTURE.md"
 TOOLS = {
     "markdown_it": "digest.py",
     "jieba": "analysis/words.py",
+    "rjieba": "analysis/words.py",
     "Stemmer": "analysis/stem.py",
     "snowballstemmer": "analysis/stem.py",
     "whoosh": "index/",
@@ -166,6 +167,7 @@ def test_importing_the_package_loads_nothing_but_itself() -> None:
 HEAVY = {
     "whoosh",
     "jieba",
+    "rjieba",
     "markdown_it",
     "numpy",
     "pydantic",
@@ -212,5 +214,5 @@ except SystemExit as done:
 
 def test_english_words_load_one_stemmer() -> None:
     names = loaded(SEARCH, str(MIXED), str(index_of(MIXED)), "backdoors")
-    assert not {"whoosh", "jieba", "markdown_it", "numpy"} & names
+    assert not {"whoosh", "jieba", "rjieba", "markdown_it", "numpy"} & names
     assert len({"Stemmer", "snowballstemmer"} & names) == 1

@@ -1350,7 +1350,19 @@ def test_starting_loads_nothing_but_click(here: Path) -> None:
     assert modules - loaded("import click, locale", cwd=here) == {"papersearch", "papersearch.cli"}
 
 
-HEAVY = {"markdown_it", "whoosh", "jieba", "csv", "tomllib", "tomli", "importlib.metadata", "rich", "numpy", "shutil"}
+HEAVY = {
+    "markdown_it",
+    "whoosh",
+    "jieba",
+    "rjieba",
+    "csv",
+    "tomllib",
+    "tomli",
+    "importlib.metadata",
+    "rich",
+    "numpy",
+    "shutil",
+}
 
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--explain"]])
