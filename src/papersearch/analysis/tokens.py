@@ -8,13 +8,16 @@ stems are terms at the position of their first unit, so that phrases hold whatev
 from __future__ import annotations
 
 import re
+from array import array
 from functools import lru_cache
 from itertools import islice, repeat
 from operator import add
+from sys import intern
 from typing import NamedTuple
 
 from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
 from papersearch.analysis.stem import stem
+from papersearch.analysis.words import SEAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,12 +146,17 @@ def parts_of(word: str) -> list[str]:
 
 
 @lru_cache(maxsize=65_536)
-def _forms(word: str) -> tuple[tuple[str, float], ...]:
-    """Terms of one word, each with its factor: as written, its stem, its parts."""
+def _forms(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Terms of one word, as written and its stem, and those of its parts, which count less."""
     term = fold(word)[:MAX_TERM]
     root = stem(term)
-    stems = [(STEM_MARK + root, 1.0)] if root != term else []
-    return ((term, 1.0), *stems, *((part[:MAX_TERM], PART_FACTOR) for part in parts_of(word)))
+    stems = (STEM_MARK + root,) if root != term else ()
+    return (term, *stems), tuple([part[:MAX_TERM] for part in parts_of(word)])
+
+
+def _forms_with_factors(word: str) -> list[tuple[str, float]]:
+    terms, parts = _forms(word)
+    return [*zip(terms, repeat(1.0)), *zip(parts, repeat(PART_FACTOR))]
 
 
 def _ends(text: str, origins: Sequence[int]) -> Sequence[int]:
@@ -189,7 +197,7 @@ def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[To
         taken = last.position + 1
         if len(group) == 1:
             begin, end = first.origins[0], _ends(text, first.origins[-1:])[0]
-            words += [new(Token, (term, at, begin, end, factor)) for term, factor in _forms(first.text)]
+            words += [new(Token, (term, at, begin, end, factor)) for term, factor in _forms_with_factors(first.text)]
         else:
             ends = [_ends(text, unit.origins[-1:])[0] for unit in group]
             end = ends[-1]
@@ -203,9 +211,11 @@ def tokens(text: str, cut: Cutter, start: int = 0) -> tuple[list[Token], list[To
 
 
 def _chain_forms(texts: Sequence[str], whole: str) -> list[tuple[str, int, int, float]]:
-    """Terms of several units that make one chain: each with the first and the last unit that it stands for, and its
+    """Terms of units that make one chain: each with the first and the last unit that it stands for, and its
     factor. `whole`: the chain as written."""
-    found = [(term, i, i, factor) for i, text in enumerate(texts) for term, factor in _forms(text)]
+    found = [(term, i, i, factor) for i, text in enumerate(texts) for term, factor in _forms_with_factors(text)]
+    if len(texts) == 1:
+        return found
     last = len(texts) - 1
     joined = fold("".join(texts))[:MAX_TERM]
     found.append((joined, 0, last, 1.0))
@@ -217,9 +227,66 @@ def _chain_forms(texts: Sequence[str], whole: str) -> list[tuple[str, int, int, 
     return found
 
 
+Term = tuple[str, int, float]
+"""A term at a position, with a boost."""
+MANY_TERMS = 1 << 15
+"""Terms from which on equal ones are one object: above what papers have, below what counts in memory."""
+
+
+class Terms:
+    """Terms with their positions and boosts, in no order; kept in columns, those of one boost together."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self) -> None:
+        self.columns: dict[float, tuple[list[str], array[int]]] = {}
+        """Boost → terms, and a position for each."""
+
+    @classmethod
+    def of(cls, rows: Iterable[Term]) -> Terms:
+        """As columns. Raises OverflowError for a position that no array holds."""
+        found = cls()
+        for term, position, boost in rows:
+            terms, positions = found._column(boost)
+            positions.append(position)
+            terms.append(term)
+        return found
+
+    def _column(self, boost: float) -> tuple[list[str], array[int]]:
+        column = self.columns.get(boost)
+        if column is None:
+            column = self.columns[boost] = [], array("I")
+        return column
+
+    def add(self, boost: float, terms: Sequence[str], positions: Iterable[int]) -> None:
+        """Take terms of one boost, with a position for each."""
+        if terms:
+            known, places = self._column(boost)
+            known += map(intern, terms) if len(known) > MANY_TERMS else terms
+            places.extend(positions)
+
+    def take(self, others: Terms) -> None:
+        """Take all terms of others, which are not to be used any more."""
+        if not self.columns:
+            self.columns = others.columns
+            return
+        for boost, column in others.columns.items():
+            self.add(boost, *column)
+
+    def __len__(self) -> int:
+        return sum(len(terms) for terms, _ in self.columns.values())
+
+    def __iter__(self) -> Iterator[Term]:
+        for boost, (terms, positions) in self.columns.items():
+            yield from zip(terms, positions, repeat(boost))
+
+
+_Column = tuple[tuple[str, ...], tuple[int, ...]]
+
+
 @lru_cache(maxsize=16_384)
-def _linked_forms(written: str) -> tuple[int, tuple[tuple[str, int, float], ...]]:
-    """(number of units, terms with the number of their first unit and their factor) of units with single symbols
+def _linked_forms(written: str) -> tuple[int, _Column, _Column]:
+    """(number of units, terms and parts of words, each with the number of its first unit) of units with single symbols
     between them, which may make several chains."""
     units_here = re.findall(r"[^\W_]+", written)
     forms: list[tuple[str, int, float]] = []
@@ -233,34 +300,48 @@ def _linked_forms(written: str) -> tuple[int, tuple[tuple[str, int, float], ...]
         if after and _joins(text, connector, after):
             whole += connector
             continue
-        if i == first:
-            forms += [(term, i, factor) for term, factor in _forms(text)]
-        else:
-            forms += [(t, first + k, factor) for t, k, _, factor in _chain_forms(units_here[first : i + 1], whole)]
+        chain = units_here[first : i + 1]
+        forms += [(term, first + k, factor) for term, k, _, factor in _chain_forms(chain, whole)]
         first, whole = i + 1, ""
-    return len(units_here), tuple(forms)
+    terms, parts = ([(term, i) for term, i, factor in forms if factor == kind] for kind in (1.0, PART_FACTOR))
+    return len(units_here), _unzipped(terms), _unzipped(parts)
 
 
-Term = tuple[str, int, float]
-"""A term at a position, with a boost."""
+def _unzipped(rows: Iterable[tuple[str, int]]) -> _Column:
+    terms, numbers = [*zip(*rows, strict=True)] or ((), ())
+    return terms, numbers
 
 
-def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[list[Term], list[Term], int]:
-    """What tokens() finds, without its place in the text: for who indexes it, in two thirds of the time or less.
+def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, Terms, int]:
+    """What tokens() finds, without its place in the text: for who indexes it, in half of the time or less.
 
     Returns:
         The words, with their factors times `boost`; the grams, with 1.0; the number of positions taken.
     """
+    words, grams = Terms(), Terms()
     normalized, origins = normalize(text)
     if type(origins) is not range:  # what joins a chain is then to be looked for in the text itself
-        parts = list(pieces(text, ODD_PIECE))
-        if len(parts) > 1:  # most of them do not hold what is odd
-            return _terms_of_all(parts, cut, start, boost)
-        found, pairs, taken = tokens(text, cut, start)
-        words = [(token.term, token.position, token.factor * boost) for token in found]
-        return words, [(pair.term, pair.position, 1.0) for pair in pairs], taken
-    words = []
-    grams: list[Term] = []
+        pieces_here = list(pieces(text, ODD_PIECE))
+        if len(pieces_here) > 1:  # most of them do not hold what is odd
+            taken = 0
+            for piece in pieces_here:
+                more_words, more_grams, more = terms_of(piece, cut, start + taken, boost)
+                words.take(more_words)
+                grams.take(more_grams)
+                taken += more
+            return words, grams, taken
+        found, pairs_found, taken = tokens(text, cut, start)
+        words = Terms.of([(token.term, token.position, token.factor * boost) for token in found])
+        return words, Terms.of([(pair.term, pair.position, 1.0) for pair in pairs_found]), taken
+    terms: list[str] = []
+    places: list[int] = []
+    parts: list[str] = []
+    part_places: list[int] = []
+    runs: list[str] = []
+    run_places: list[int] = []
+    """Position of each character of the runs, and of SEAM after each."""
+    pairs: list[str] = []
+    pair_places: list[int] = []
     position, ended = start, False
     for match in re.compile(_PIECE).finditer(shadow(normalized)):
         kind = match.lastindex
@@ -275,38 +356,44 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[list[Ter
         if kind == 2:
             if "\n" in written:  # without the blanks of line ends
                 written = "".join(written.split())
-            words += [(word, position + offset, boost) for word, offset in cut(written)]
-            size = len(written)
-            if size == 1:
-                grams.append((written, position, 1.0))
+            after = position + len(written)
+            runs.append(written)
+            run_places += range(position, after + 1)
+            if len(written) == 1:
+                pairs.append(written)
+                pair_places.append(position)
             else:
-                pairs_here = map(add, written, islice(written, 1, None))
-                grams += zip(pairs_here, range(position, position + size - 1), repeat(1.0))
-            position += size
+                pairs += map(add, written, islice(written, 1, None))
+                pair_places += range(position, after - 1)
+            position = after
             continue
         if kind == 3:
-            words += [(term, position, factor * boost) for term, factor in _forms(written)]
+            wholes, parts_here = _forms(written)
+            terms += wholes
+            places += repeat(position, len(wholes))
+            if parts_here:
+                parts += parts_here
+                part_places += repeat(position, len(parts_here))
             position += 1
         else:
-            count, forms = _linked_forms(written)
-            words += [(term, position + i, factor * boost) for term, i, factor in forms]
+            count, (wholes, whole_units), (parts_here, part_units) = _linked_forms(written)
+            terms += wholes
+            places += map(position.__add__, whole_units)
+            parts += parts_here
+            part_places += map(position.__add__, part_units)
             position += count
         if text[end : end + 1] in _TAILS and (last := re.compile(_LAST_UNIT).search(written)):
             tail = re.compile(_PROGRAMMING).match(text, begin + last.start())
             if tail:
-                words.append((fold(tail.group()), position - 1, boost))
-    return words, grams, position - start
-
-
-def _terms_of_all(parts: Iterable[str], cut: Cutter, start: int, boost: float) -> tuple[list[Term], list[Term], int]:
-    words: list[Term] = []
-    grams: list[Term] = []
-    position = start
-    for part in parts:
-        more_words, more_grams, taken = terms_of(part, cut, position, boost)
-        words += more_words
-        grams += more_grams
-        position += taken
+                terms.append(fold(tail.group()))
+                places.append(position - 1)
+    if runs:
+        cuts = [*cut(SEAM.join(runs))]
+        terms += [word for word, _ in cuts]
+        places += [run_places[at] for _, at in cuts]
+    words.add(boost, terms, places)
+    words.add(boost * PART_FACTOR, parts, part_places)
+    grams.add(1.0, pairs, pair_places)
     return words, grams, position - start
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import threading
@@ -17,14 +16,15 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Cutter(Protocol):
-        """Cuts a run of Chinese characters into words."""
+        """Cuts a run of Chinese characters into words, or several runs with SEAM between them."""
 
         def __call__(self, run: str) -> Iterable[tuple[str, int]]:
             """(word, offset in `run`) in order of offset; words may overlap (search mode) and need not cover the
-            run."""
+            run. None goes across a SEAM."""
             ...
 
 
+SEAM = "\n"
 _lock = threading.Lock()
 
 
@@ -66,6 +66,7 @@ def _tokenizer() -> Any:
 _PLAIN = r"[\u4e00-\u9fd5]+"
 """What jieba looks up in its dictionary; other characters it passes on one by one. Compiled when notes are cut: that
 takes a twentieth of the time in which a search is done."""
+_PLAIN_RUNS = rf"[{SEAM}\u4e00-\u9fd5]*"
 REMEMBERED_WORDS = 1 << 16
 _Words = list[tuple[str, int]]
 _Begin = tuple[float, str, int]
@@ -104,11 +105,20 @@ class _JiebaCutter:
             begin = (self._weights.get(pair, -inf), thirds, max(map(len, words)))
             self._following[pair[0]][same[pair[1]]] = begin
         self._parts: dict[str, _Words] = {}
-        self._plain = re.compile(_PLAIN)
+        self._plain_runs = re.compile(_PLAIN_RUNS)
 
     def __call__(self, run: str) -> _Words:
-        if not self._plain.fullmatch(run):
-            return _cut_mixed(run, self._plain, self)
+        if not self._plain_runs.fullmatch(run):
+            return _cut_mixed(run, self._cut)
+        words: _Words = []
+        at = 0
+        for one in run.split(SEAM):
+            words += self._cut(one, at)
+            at += len(one) + len(SEAM)
+        return words
+
+    def _cut(self, run: str, at: int) -> _Words:
+        """Cut a plain run that stands at that offset."""
         size = len(run)
         chars = [*map(self._same.get, run, run)]
         begins = [*map(dict.get, map(self._following.get, chars, repeat(_NOTHING)), islice(chars, 1, None)), None]
@@ -139,9 +149,9 @@ class _JiebaCutter:
             end = ends[start]
             word = run[start:end]
             if end - start > 2:
-                words += [(part, start + at) for part, at in self._parts.get(word) or self._parts_of(word)]
+                words += [(part, at + start + i) for part, i in self._parts.get(word) or self._parts_of(word)]
             else:
-                words.append((word, start))
+                words.append((word, at + start))
             start = end
         return words
 
@@ -168,12 +178,16 @@ class _RjiebaCutter:
         jieba = rjieba.Jieba()  # of our own: anybody may add words to the one that the module has
         jieba.add_word(_FILLER, _MORE_IN_JIEBA, None)
         self._tokenize = jieba.tokenize
-        self._plain = re.compile(_PLAIN)
+        self._plain_runs = re.compile(_PLAIN_RUNS)
 
     def __call__(self, run: str) -> _Words:
-        if not self._plain.fullmatch(run):  # it takes more characters for those of words than jieba does
-            return _cut_mixed(run, self._plain, self)
-        return [(word, start) for word, start, _ in self._tokenize(run, "search", False)]
+        # It takes more characters for those of words than jieba does. A SEAM is a word to it.
+        if self._plain_runs.fullmatch(run):
+            return [(word, start) for word, start, _ in self._tokenize(run, "search", False) if word != SEAM]
+        return _cut_mixed(run, self._cut)
+
+    def _cut(self, run: str, at: int) -> _Words:
+        return [(word, at + start) for word, start, _ in self._tokenize(run, "search", False)]
 
 
 RJIEBA_VERSION = "0.2.2"
@@ -200,22 +214,25 @@ def _is_rjieba_the_same() -> bool:
         return False
 
 
-def _cut_mixed(run: str, plain: re.Pattern[str], cut: Callable[[str], _Words]) -> _Words:
-    """Cut the plain parts of a run; other characters are words."""
+def _cut_mixed(run: str, cut: Callable[[str, int], _Words]) -> _Words:
+    """Cut the plain parts of a run; other characters but a SEAM are words."""
     words: _Words = []
     end = 0
-    for part in plain.finditer(run):
-        words += zip(run[end : part.start()], range(end, part.start()), strict=True)
-        words += [(word, part.start() + at) for word, at in cut(part.group())]
+    for part in re.compile(_PLAIN).finditer(run):
+        start = part.start()
+        words += [(char, i) for i, char in enumerate(run[end:start], end) if char != SEAM]
+        words += cut(part.group(), start)
         end = part.end()
-    words += zip(run[end:], range(end, len(run)), strict=True)
+    words += [(char, i) for i, char in enumerate(run[end:], end) if char != SEAM]
     return words
 
 
 def _new_cutter() -> Callable[[str], _Words]:
     if _is_rjieba_the_same():
-        with contextlib.suppress(ImportError):  # what is installed may be for another Python
+        try:
             return _RjiebaCutter()
+        except ImportError:  # what is installed is for another Python
+            pass
     return _JiebaCutter(*_read_dictionary())
 
 

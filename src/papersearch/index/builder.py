@@ -14,9 +14,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
-from operator import itemgetter, ne, sub
-from typing import Any
+from operator import ne, sub
+from typing import TYPE_CHECKING, Any
 
+from papersearch.analysis.tokens import Terms
 from papersearch.errors import UsageError
 from papersearch.index.flatfile import FlatWriter, damaged, narrow
 from papersearch.index.segment import (
@@ -62,6 +63,9 @@ from papersearch.index.segment import (
 )
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
+if TYPE_CHECKING:
+    from papersearch.analysis.tokens import Term
+
 # A token in the pool is one number: document | position | boost code. Sorting a term's numbers sorts its tokens.
 BOOST_BITS, POSITION_BITS, DOC_BITS = 13, 31, 20
 POSITION_LIMIT = 1 << POSITION_BITS
@@ -101,6 +105,12 @@ class _Tokens:
     def __init__(self, boosts: list[float]) -> None:
         self.packed: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
         self._boosts = boosts
+
+    def add(self, doc: int, code: int, terms: Iterable[str], positions: Iterable[int]) -> None:
+        """Add tokens of a document that have the boost of that code."""
+        packed, base = self.packed, doc << _DOC_SHIFT | code
+        for term, position in zip(terms, positions, strict=True):
+            packed[term].append(base | position << BOOST_BITS)
 
     def terms(self) -> Iterator[TermPostings]:
         boosts = self._boosts
@@ -154,6 +164,18 @@ class _Postings:
             yield term, lists.docs.tolist(), lists.weights.tolist(), counts, positions
 
 
+def columns_of(tokens: Iterable[Term]) -> Terms:
+    """Tokens in columns, those that are so already as they are. Raises UsageError where they cannot be."""
+    try:
+        return tokens if isinstance(tokens, Terms) else Terms.of(tokens)
+    except OverflowError:
+        raise _position_error() from None
+
+
+def _position_error() -> UsageError:
+    return UsageError(f"a position of a token is not in [0, 2**{POSITION_BITS})")
+
+
 class TokenPool:
     """The tokens of the segment being written, in memory, as one number each."""
 
@@ -171,33 +193,31 @@ class TokenPool:
             or len(self._boosts) >= MAX_POOL_BOOSTS
         )
 
-    def check(self, tokens: Sequence[tuple[str, int, float]]) -> None:
+    def check(self, tokens: Terms) -> None:
         """Make sure that the tokens can be added.
 
         Raises:
             UsageError: a position or a boost is out of range.
         """
-        for boost in set(map(itemgetter(2), tokens)).difference(self._codes):
+        for boost in tokens.columns.keys() - self._codes.keys():
             if not (boost > 0 and isfinite(boost)):
                 raise UsageError(f"boost {boost} of a token is not a positive number")
             if len(self._boosts) > _BOOST_MASK:
                 raise UsageError(f"a document has more than {MAX_POOL_BOOSTS} different boosts")
             self._codes[boost] = len(self._boosts)
             self._boosts.append(float(boost))
-        positions = list(map(itemgetter(1), tokens))
-        if positions and not 0 <= min(positions) <= max(positions) < POSITION_LIMIT:
-            raise UsageError(f"a position of a token is not in [0, 2**{POSITION_BITS})")
+        if any(max(positions) >= POSITION_LIMIT for _, positions in tokens.columns.values()):
+            raise _position_error()
 
-    def add_tokens(self, field: str, doc: int, tokens: Sequence[tuple[str, int, float]]) -> None:
+    def add_tokens(self, field: str, doc: int, tokens: Terms) -> None:
         """Add tokens that check() has let pass to the document of that number."""
         streams = self._fields.get(field)
         if streams is None:
             streams = self._fields[field] = _Tokens(self._boosts)
         if not isinstance(streams, _Tokens):
             raise TypeError(f"field {field!r} already has postings from an analyzer in this segment")
-        packed, codes, base = streams.packed, self._codes, doc << _DOC_SHIFT
-        for term, position, boost in tokens:
-            packed[term].append(base | position << BOOST_BITS | codes[boost])
+        for boost, (terms, positions) in tokens.columns.items():
+            streams.add(doc, self._codes[boost], terms, positions)
         self.token_count += len(tokens)
 
     def add_posting(

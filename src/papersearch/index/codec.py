@@ -39,6 +39,7 @@ from whoosh.util.text import rcompile
 from whoosh.writing import SegmentWriter
 
 from papersearch import fields
+from papersearch.analysis.tokens import Terms
 from papersearch.errors import IndexMissingError, UsageError
 from papersearch.index.builder import (
     DocumentsWriter,
@@ -334,7 +335,7 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
 
     def add_tokens(
         self,
-        tokens: Mapping[str, Sequence[tuple[str, int, float]]],
+        tokens: Mapping[str, Terms],
         lengths: dict[str, int],
         stored: bytes,
         exact: dict[str, list[str]],

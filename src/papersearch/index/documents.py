@@ -5,13 +5,11 @@ The only place that knows the zones of the text field (papersearch.fields): ever
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from sys import intern
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from papersearch.analysis.normalize import exact_value
-from papersearch.analysis.tokens import Term, initials, pieces, terms_of
+from papersearch.analysis.tokens import Terms, initials, pieces, terms_of
 from papersearch.fields import FIELDS, GRAMS, TEXT, zone
 from papersearch.index.writer import Document
 from papersearch.paper import Paper
@@ -23,37 +21,6 @@ CONTEXT_BOOST = 0.3
 """Headings further up and bracket groups: searchable, but a paper is not about its venue."""
 GAP = 1
 """Positions left free between two texts, so that no phrase runs from one into the next."""
-MANY_TERMS = 1 << 15
-"""Terms of a document from which on they are kept in arrays: above what papers have, below what counts in memory."""
-
-
-class _Packed(Sequence[Term]):
-    """Terms in a seventh of the memory that a list of them takes."""
-
-    def __init__(self, terms: list[Term]) -> None:
-        self._terms: list[str] = []
-        self._positions, self._boosts = array("I"), array("d")
-        self.extend(terms)
-
-    def __len__(self) -> int:
-        return len(self._terms)
-
-    def __iter__(self) -> Iterator[Term]:
-        return zip(self._terms, self._positions, self._boosts, strict=True)
-
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return list(zip(self._terms[at], self._positions[at], self._boosts[at], strict=True))
-        return self._terms[at], self._positions[at], self._boosts[at]
-
-    def __delitem__(self, at: slice) -> None:
-        del self._terms[at], self._positions[at], self._boosts[at]
-
-    def extend(self, found: list[Term]) -> None:
-        """Take more terms."""
-        self._terms += [intern(term) for term, _, _ in found]
-        self._positions.extend([position for _, position, _ in found])
-        self._boosts.extend([boost for _, _, boost in found])
 
 
 class _Text:
@@ -61,34 +28,32 @@ class _Text:
 
     def __init__(self, cut: Cutter) -> None:
         self.cut = cut
-        self.words: list[Term] | _Packed = []
-        self.grams: list[Term] | _Packed = []
+        self.words, self.grams = Terms(), Terms()
         self.length = 0
         self._next = {name: zone(name)[0] for name, field in FIELDS.items() if field.zone[1]}
 
     def add(self, zone_name: str, text: str, boost: float, *, counted: bool = True) -> None:
         """Tokens of `text` in the zone, or, where the zone is full, in the note zone: nothing is dropped."""
         start = at = self._next[zone_name]
-        words_before, grams_before = len(self.words), len(self.grams)
+        words, grams = Terms(), Terms()
         for piece in pieces(text):
-            words, grams, taken = terms_of(piece, self.cut, at, boost)
+            more_words, more_grams, taken = terms_of(piece, self.cut, at, boost)
             at += taken
             if at > zone(zone_name)[1]:
-                del self.words[words_before:], self.grams[grams_before:]
                 self.add("note", text, boost, counted=counted)
                 return
-            self.words.extend(words)
-            self.grams.extend(grams)
-            if len(self.words) > MANY_TERMS and isinstance(self.words, list):
-                self.words, self.grams = _Packed(self.words), _Packed(list(self.grams))
+            words.take(more_words)
+            grams.take(more_grams)
+        self.words.take(words)
+        self.grams.take(grams)
         self._next[zone_name] = at + GAP
         if counted:
             self.length += at - start
 
-    def add_terms(self, zone_name: str, made: Iterable[str], boost: float) -> None:
+    def add_terms(self, zone_name: str, made: Sequence[str], boost: float) -> None:
         """Terms that are made, not written: all at the next position of the zone."""
         at = self._next[zone_name]
-        self.words.extend([(term, at, boost) for term in made])
+        self.words.add(boost, made, [at] * len(made))
         self._next[zone_name] = at + 1 + GAP
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from papersearch import fields
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
-from papersearch.index.builder import json_bytes
+from papersearch.index.builder import columns_of, json_bytes
 from papersearch.index.lock import WriteLock, folder_error
 from papersearch.index.places import NOWHERE, Columns, Edit, pack_id
 from papersearch.index.reader import Snapshot, open_snapshot
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
     from whoosh.fields import Schema
 
+    from papersearch.analysis.tokens import Term
     from papersearch.index.codec import FlatSegment, FlatSegmentWriter
 
 
@@ -37,9 +38,9 @@ class Document(NamedTuple):
 
     id: str
     """Unique among the documents of an index; adding another document of the same id replaces this one."""
-    tokens: Mapping[str, Sequence[tuple[str, int, float]]] = {}
+    tokens: Mapping[str, Iterable[Term]] = {}
     """Field with positions -> (term, position in [0, 2**31), boost > 0) in any order. Several tokens may share a
-    position; the boosts of a term's tokens are summed."""
+    position; the boosts of a term's tokens are summed. Terms, which are in columns, are taken up quicker."""
     lengths: dict[str, int] = {}  # noqa: RUF012
     """Field -> length that counts for BM25, where it is not the number of tokens."""
     keywords: dict[str, list[str]] = {}  # noqa: RUF012
@@ -263,7 +264,8 @@ class SegmentsWriter:
 def _add(segments: FlatSegmentWriter, document: Document) -> tuple[FlatSegment, int]:
     """Add a document to the segment that is being written; which segment and number it has."""
     stored = json_bytes(document.stored, "the stored object of a document")
-    lengths = {name: len(tokens) for name, tokens in document.tokens.items()} | document.lengths
+    columns = {name: columns_of(tokens) for name, tokens in document.tokens.items()}
+    lengths = {name: len(tokens) for name, tokens in columns.items()} | document.lengths
     for name, length in lengths.items():
         if not 0 <= length < 1 << 32:
             raise UsageError(f"length {length} of field {name!r} is out of range")
@@ -272,7 +274,7 @@ def _add(segments: FlatSegmentWriter, document: Document) -> tuple[FlatSegment, 
     exact = {fields.ID: [document.id], **{name: values for name, values in document.keywords.items() if values}}
     if not all(isinstance(value, str) for values in exact.values() for value in values):
         raise UsageError(f"a value of an exact field of document {document.id!r} is not text")
-    return segments.add_tokens(document.tokens, lengths, stored, exact)
+    return segments.add_tokens(columns, lengths, stored, exact)
 
 
 @cache
