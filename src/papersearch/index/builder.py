@@ -11,11 +11,11 @@ import os
 import zlib
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
 from operator import ne, sub
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from papersearch.analysis.tokens import Terms
 from papersearch.errors import UsageError
@@ -97,7 +97,25 @@ positions of all postings, one posting after the other (the last two are empty i
 # ---- Collecting
 
 
-class _Tokens:
+class Collected(Protocol):
+    """The postings of one field as they are collected for a segment."""
+
+    positional: bool
+
+    def rows(self, width: int) -> Rows:
+        """They as they are written, whole numbers of documents in so many bytes. To be called once, at the end."""
+        ...
+
+
+class CollectedTokens(Collected, Protocol):
+    """The same, made from tokens."""
+
+    def add(self, doc: int, code: int, terms: Sequence[str], positions: array[int]) -> None:
+        """Add tokens of a document that have the boost of that code; documents ascend."""
+        ...
+
+
+class Tokens:
     """Tokens of one field, per term."""
 
     positional = True
@@ -106,13 +124,15 @@ class _Tokens:
         self.packed: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
         self._boosts = boosts
 
-    def add(self, doc: int, code: int, terms: Iterable[str], positions: Iterable[int]) -> None:
-        """Add tokens of a document that have the boost of that code."""
+    def add(self, doc: int, code: int, terms: Sequence[str], positions: array[int]) -> None:
         packed, base = self.packed, doc << _DOC_SHIFT | code
         for term, position in zip(terms, positions, strict=True):
             packed[term].append(base | position << BOOST_BITS)
 
-    def terms(self) -> Iterator[TermPostings]:
+    def rows(self, width: int) -> Rows:
+        return rows_of(self._terms(), self.positional, width)
+
+    def _terms(self) -> Iterator[TermPostings]:
         boosts = self._boosts
         for term in sorted(self.packed):
             tokens = self.packed[term].tolist()
@@ -158,7 +178,10 @@ class _Postings:
             lists.counts.append(len(positions) // lists.positions.itemsize)
         return 1
 
-    def terms(self) -> Iterator[TermPostings]:
+    def rows(self, width: int) -> Rows:
+        return rows_of(self._terms(), self.positional, width)
+
+    def _terms(self) -> Iterator[TermPostings]:
         for term, lists in sorted(self._lists.items(), key=lambda pair: pair[0]):
             counts, positions = lists.counts.tolist(), lists.positions.tolist()
             yield term, lists.docs.tolist(), lists.weights.tolist(), counts, positions
@@ -177,12 +200,15 @@ def _position_error() -> UsageError:
 
 
 class TokenPool:
-    """The tokens of the segment being written, in memory, as one number each."""
+    """The tokens of the segment being written, in memory, as a few numbers each."""
 
-    def __init__(self) -> None:
+    def __init__(self, collector: Callable[[list[float]], CollectedTokens] = Tokens) -> None:
+        """`collector` makes what holds the tokens of a field, from the list of boosts by their codes."""
+        self._collector = collector
         self._boosts: list[float] = []
         self._codes: dict[float, int] = {}
-        self._fields: dict[str, _Tokens | _Postings] = {}
+        self._tokens: dict[str, CollectedTokens] = {}
+        self._postings: dict[str, _Postings] = {}
         self.token_count = 0
 
     def is_full(self, documents: int) -> bool:
@@ -211,11 +237,11 @@ class TokenPool:
 
     def add_tokens(self, field: str, doc: int, tokens: Terms) -> None:
         """Add tokens that check() has let pass to the document of that number."""
-        streams = self._fields.get(field)
-        if streams is None:
-            streams = self._fields[field] = _Tokens(self._boosts)
-        if not isinstance(streams, _Tokens):
+        if field in self._postings:
             raise TypeError(f"field {field!r} already has postings from an analyzer in this segment")
+        streams = self._tokens.get(field)
+        if streams is None:
+            streams = self._tokens[field] = self._collector(self._boosts)
         for boost, (terms, positions) in tokens.columns.items():
             streams.add(doc, self._codes[boost], terms, positions)
         self.token_count += len(tokens)
@@ -224,18 +250,22 @@ class TokenPool:
         self, field: str, term: bytes, doc: int, weight: float, positions: bytes, *, positional: bool
     ) -> None:
         """Add a whole posting; positions are 4-byte numbers in the machine's order."""
-        postings = self._fields.get(field)
-        if postings is None:
-            postings = self._fields[field] = _Postings(positional)
-        if not isinstance(postings, _Postings):
+        if field in self._tokens:
             raise TypeError(f"field {field!r} already has tokens in this segment")
+        postings = self._postings.get(field)
+        if postings is None:
+            postings = self._postings[field] = _Postings(positional)
         self.token_count += postings.add(term, doc, weight, positions)
 
-    def fields(self) -> Iterator[tuple[str, bool, Iterator[TermPostings]]]:
-        """Name, whether it has positions, and postings of each field; may be read once."""
-        for name in sorted(self._fields):
-            postings = self._fields.pop(name)
-            yield name, postings.positional, postings.terms()
+    def fields(self) -> Iterator[tuple[str, Collected]]:
+        """Name and postings of each field; may be read once."""
+        for name in sorted(self._tokens.keys() | self._postings.keys()):
+            yield name, self._tokens.pop(name) if name in self._tokens else self._postings.pop(name)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._tokens.clear()
+        self._postings.clear()
 
 
 # ---- The two files
@@ -361,13 +391,16 @@ class _Shapes(dict[Shape, int]):
         return [(weight, highs if isinstance(highs, tuple) else (highs,)) for weight, highs in self]
 
 
-class _Terms:
+class Names:
     """The terms of a field as they are written, with their numbers of rows and the bytes of their documents."""
 
     def __init__(self) -> None:
         self.data = bytearray()
+        """SEPARATOR and a term, one after the other."""
         self.heads: list[bytes] = []
+        """The first term of each block."""
         self.blocks: list[int] = []
+        """Where each begins in the data."""
         self.counts, self.sizes = array("I"), array("I")
 
     def add(self, term: bytes, rows: int, size: int) -> None:
@@ -408,52 +441,91 @@ def packed_docs(docs: Sequence[int], width: int) -> bytes:
     return b"".join([doc.to_bytes(width, "little") for doc in docs])
 
 
+class Rows:
+    """The postings of a field as they are written, but for the table of shapes."""
+
+    def __init__(
+        self, names: Names, docs: bytearray, lows: bytearray, shapes: list[tuple[float, tuple[int, ...]]], numbers: Any
+    ) -> None:
+        self.names = names
+        self.docs, self.lows = docs, lows
+        """Documents, term after term; the last bits of the positions of each row, if it has any."""
+        self.shapes = shapes
+        """Weight, and positions without their last bits, in the order in which they come first."""
+        self.numbers: Any = numbers
+        """Number of the shape of each row."""
+
+    def frequencies(self) -> Sequence[int]:
+        """In how many rows each shape is."""
+        frequency = Counter(self.numbers)
+        return [frequency[number] for number in range(len(self.shapes))]
+
+    def codes(self, code_of: bytearray) -> bytes:
+        """The code of each row, where `code_of` has that of each shape."""
+        return bytes(map(code_of.__getitem__, self.numbers))
+
+    def starts(self, step: int) -> Sequence[int]:
+        """Where the positions of each row begin whose number is a multiple of `step`, and if the number of rows is
+        one, where the last ones end."""
+        sizes = [len(highs) for _, highs in self.shapes]
+        return [*islice(accumulate(map(sizes.__getitem__, self.numbers), initial=0), 0, None, step)]
+
+
+def rows_of(terms: Iterable[TermPostings], positional: bool, width: int) -> Rows:
+    """Postings as they are written; terms ascend by their bytes."""
+    names, docs = Names(), bytearray()
+    shapes, numbers, lows = _Shapes(), array("I"), bytearray()
+    for term, term_docs, weights, counts, positions in terms:
+        if len(positions) == 1:  # most terms
+            names.add(term, 1, width)
+            docs += term_docs[0].to_bytes(width, "little")
+            lows.append(positions[0] & _LOW_MASK)
+            numbers.append(shapes[weights[0], positions[0] >> LOW_BITS])
+            continue
+        size = len(docs)
+        docs += packed_docs(term_docs, width)
+        names.add(term, len(term_docs), len(docs) - size)
+        highs: Iterable[int | tuple[int, ...]] = repeat(())
+        if positional:
+            highs = flat = [position >> LOW_BITS for position in positions]
+            if len(flat) != len(term_docs):
+                bounds = pairwise(accumulate(counts, initial=0))
+                highs = [flat[start] if end - start == 1 else tuple(flat[start:end]) for start, end in bounds]
+            lows += bytes([position & _LOW_MASK for position in positions])
+        numbers.extend(map(shapes.__getitem__, zip(weights, highs, strict=positional)))
+    return Rows(names, docs, lows, shapes.in_order(), numbers)
+
+
 class InvertedWriter:
     """Writes the inverted file: for each field its terms and their postings."""
 
     def __init__(self, folder: str, segment_id: str, documents: int) -> None:
         self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{INVERTED}"))
-        self._documents = documents
+        self._width = doc_width(documents)
         self._file.meta.update(segment=segment_id, documents=documents, fields={})
 
     def write_field(self, name: str, positional: bool, terms: Iterable[TermPostings]) -> None:
         """Write a field; terms ascend by their bytes."""
-        names, docs, width = _Terms(), bytearray(), doc_width(self._documents)
-        shapes, numbers, lows = _Shapes(), array("I"), bytearray()
-        for term, term_docs, weights, counts, positions in terms:
-            if len(positions) == 1:  # most terms
-                names.add(term, 1, width)
-                docs += term_docs[0].to_bytes(width, "little")
-                lows.append(positions[0] & _LOW_MASK)
-                numbers.append(shapes[weights[0], positions[0] >> LOW_BITS])
-                continue
-            size = len(docs)
-            docs += packed_docs(term_docs, width)
-            names.add(term, len(term_docs), len(docs) - size)
-            highs: Iterable[int | tuple[int, ...]] = repeat(())
-            if positional:
-                highs = flat = [position >> LOW_BITS for position in positions]
-                if len(flat) != len(term_docs):
-                    bounds = pairwise(accumulate(counts, initial=0))
-                    highs = [flat[start] if end - start == 1 else tuple(flat[start:end]) for start, end in bounds]
-                lows += bytes([position & _LOW_MASK for position in positions])
-            numbers.extend(map(shapes.__getitem__, zip(weights, highs, strict=positional)))
-        if not docs:
+        self._write(name, positional, rows_of(terms, positional, self._width))
+
+    def write_collected(self, name: str, collected: Collected) -> None:
+        """Write a field of which all postings were collected."""
+        self._write(name, collected.positional, collected.rows(self._width))
+
+    def _write(self, name: str, positional: bool, rows: Rows) -> None:
+        if not rows.docs:
             return
-        self._put_terms(name, names, width)
-        self._put(name, DOCS, docs)
-        in_order = shapes.in_order()
-        self._put_shapes(name, positional, in_order, numbers)
+        self._put_names(name, rows.names)
+        self._put(name, DOCS, rows.docs)
+        self._put_shapes(name, positional, rows)
         if positional:
-            sizes = [len(highs) for _, highs in in_order]
-            starts = islice(accumulate(map(sizes.__getitem__, numbers), initial=0), 0, None, 1 << BLOCK_BITS)
-            self._put(name, POSITION_START, narrow(starts, len(lows)))
-            self._put(name, POSITION_LOW, lows)
+            self._put(name, POSITION_START, narrow(rows.starts(1 << BLOCK_BITS), len(rows.lows)))
+            self._put(name, POSITION_LOW, rows.lows)
         self._file.meta["fields"][name] = positional
 
-    def _put_terms(self, name: str, terms: _Terms, width: int) -> None:
+    def _put_names(self, name: str, terms: Names) -> None:
         counts, sizes = terms.counts, terms.sizes
-        saved = [count * width - size for count, size in zip(counts, sizes, strict=True)]
+        saved = [count * self._width - size for count, size in zip(counts, sizes, strict=True)]
         self._put(name, TERM_BYTES, terms.data + SEPARATOR)
         self._put(name, TERM_HEAD, SEPARATOR.join(terms.heads))
         self._put(name, BLOCK_BYTE, narrow(array("Q", [*terms.blocks, len(terms.data)]), len(terms.data)))
@@ -476,18 +548,17 @@ class InvertedWriter:
     def _put(self, field: str, section: str, values: array[Any] | bytes | bytearray) -> None:
         self._file.put(f"{field}/{section}", values)
 
-    def _put_shapes(
-        self, name: str, positional: bool, shapes: list[tuple[float, tuple[int, ...]]], numbers: array[int]
-    ) -> None:
+    def _put_shapes(self, name: str, positional: bool, rows: Rows) -> None:
         """Write the most frequent shapes as a table, the code of each row, and the rows of all other shapes."""
-        frequency = Counter(numbers)
+        shapes, frequency = rows.shapes, rows.frequencies()
         short = [number for number, (_, highs) in enumerate(shapes) if len(highs) < 1 << LOW_BITS]
         table = sorted(short, key=frequency.__getitem__, reverse=True)[:MAX_SHAPES]
         code_of = bytearray([ODD]) * len(shapes)
         for code, number in enumerate(table):
             code_of[number] = code
-        codes = bytes(map(code_of.__getitem__, numbers))
-        odd_rows = [row for row, code in enumerate(codes) if code == ODD] if len(table) < len(shapes) else []
+        codes = rows.codes(code_of)
+        odd_rows = [*compress(count(), map(ODD.__eq__, codes))] if len(table) < len(shapes) else []
+        odd_shapes = [shapes[rows.numbers[row]] for row in odd_rows]
         self._put(name, SHAPE_WEIGHT, array("d", [shapes[number][0] for number in table]))
         if len(table) != 1 or odd_rows:
             block = 1 << CODE_BITS
@@ -497,11 +568,11 @@ class InvertedWriter:
             self._put(name, CODE_START, narrow(starts, starts[-1]))
         if odd_rows:
             self._put(name, ODD_ROW, narrow(odd_rows))
-            self._put(name, ODD_WEIGHT, array("d", [shapes[numbers[row]][0] for row in odd_rows]))
+            self._put(name, ODD_WEIGHT, array("d", [weight for weight, _ in odd_shapes]))
         if positional:
             self._put_highs(name, SHAPE_START, SHAPE_HIGH, [shapes[number][1] for number in table])
             if odd_rows:
-                self._put_highs(name, ODD_START, ODD_HIGH, [shapes[numbers[row]][1] for row in odd_rows])
+                self._put_highs(name, ODD_START, ODD_HIGH, [highs for _, highs in odd_shapes])
 
     def _put_highs(self, name: str, start: str, high: str, highs: list[tuple[int, ...]]) -> None:
         starts = array("Q", accumulate(map(len, highs), initial=0))

@@ -42,10 +42,12 @@ from papersearch import fields
 from papersearch.analysis.tokens import Terms
 from papersearch.errors import IndexMissingError, UsageError
 from papersearch.index.builder import (
+    Collected,
+    CollectedTokens,
     DocumentsWriter,
     InvertedWriter,
-    TermPostings,
     TokenPool,
+    Tokens,
     json_bytes,
     merge_segments,
 )
@@ -276,13 +278,11 @@ class FlatFieldWriter(FieldWriter):  # type: ignore[misc]
         self._storage, self._segment = storage, segment
         self.is_closed = False
 
-    def add_postings(
-        self, schema: Schema, lengths: None, items: Iterable[tuple[str, bool, Iterable[TermPostings]]]
-    ) -> None:
+    def add_postings(self, schema: Schema, lengths: None, items: Iterable[tuple[str, Collected]]) -> None:
         file = InvertedWriter(self._storage.folder, self._segment.segid, self._segment.doc_count_all())
         try:
-            for name, positional, terms in items:
-                file.write_field(name, positional, terms)
+            for name, collected in items:
+                file.write_collected(name, collected)
             self._segment.add_file(INVERTED, file.close())
         except BaseException:
             file.discard()
@@ -295,8 +295,8 @@ class FlatFieldWriter(FieldWriter):  # type: ignore[misc]
 class FlatPool(TokenPool):
     """Stands in for Whoosh's PostingPool, which sorts single postings and spills them as pickles."""
 
-    def __init__(self, schema: Schema) -> None:
-        super().__init__()
+    def __init__(self, schema: Schema, collector: Callable[[list[float]], CollectedTokens]) -> None:
+        super().__init__(collector)
         self._schema = schema
 
     def add(self, item: tuple[str, bytes, int, float, bytes]) -> None:
@@ -306,17 +306,16 @@ class FlatPool(TokenPool):
         self.add_posting(name, term, doc, weight, value, positional=positional)
 
     iter_postings = TokenPool.fields
-
-    def cleanup(self) -> None:
-        """Forget everything."""
-        self._fields.clear()
+    cleanup = TokenPool.clear
 
 
 class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
     """Whoosh's SegmentWriter with our pool, our merging and our table of contents. Takes no lock: IndexWriter does."""
 
-    def __init__(self, index: FlatIndex) -> None:
+    def __init__(self, index: FlatIndex, collector: Callable[[list[float]], CollectedTokens] = Tokens) -> None:
+        """`collector`: see TokenPool."""
         super().__init__(index, codec=FlatCodec(), compound=False, _lk=False)
+        self._collector = collector
         self.meta: dict[str, Any] = {}
         """What the next table of contents carries."""
         self.write_places: Callable[[str, list[SegmentEntry]], Sequence[tuple[str, int, int]]] | None = None
@@ -329,7 +328,7 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
         self.newsegment = self.codec.new_segment(self.storage, self.indexname)
         self.perdocwriter = self.codec.per_document_writer(self.storage, self.newsegment)
         self.fieldwriter = self.codec.field_writer(self.storage, self.newsegment)
-        self.pool = FlatPool(self.schema)
+        self.pool = FlatPool(self.schema, self._collector)
         self.docnum = 0
         self._added = False
 

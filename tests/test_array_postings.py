@@ -1,0 +1,84 @@
+"""Postings that arrays made of tokens are those that are made term by term, byte by byte."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from papersearch.index.builder import CollectedTokens, Tokens
+from papersearch.index.segment import doc_width
+
+np = pytest.importorskip("numpy")
+
+from papersearch.arrays import postings  # noqa: E402
+
+BOOSTS = [1.0, 3.0, 0.5, 0.3, 0.15, 1e-30, 2.0**60, 1.0 + 2.0**-30]
+Token = tuple[str, int, int]
+"""Term, position, code of the boost."""
+
+
+def check(documents: dict[int, list[Token]], boosts: list[float], last: int) -> None:
+    """`documents`: number → tokens; `last`: of the documents of the segment."""
+    one, other = Tokens(boosts), postings.ArrayTokens(boosts)
+    collected: CollectedTokens
+    for collected in (one, other):
+        for doc, tokens in sorted(documents.items()):
+            for code in range(len(boosts)):
+                here = [(term, position) for term, position, its in tokens if its == code]
+                collected.add(doc, code, [term for term, _ in here], array("I", [position for _, position in here]))
+    assert written(one, last) == written(other, last)
+
+
+def written(collected: CollectedTokens, last: int) -> dict[str, Any]:
+    rows = collected.rows(doc_width(last + 1))
+    code_of = bytearray(number % 251 for number in range(len(rows.shapes)))
+    return {
+        **vars(rows.names),
+        "docs": rows.docs,
+        "lows": rows.lows,
+        "shapes": rows.shapes,
+        "numbers": [int(number) for number in rows.numbers],
+        "frequencies": [*rows.frequencies()],
+        "codes": rows.codes(code_of),
+        "starts": [[*rows.starts(step)] for step in (1, 2, 64)],
+    }
+
+
+TERMS = st.sampled_from(["a", "b", "ab", "检", "检测", "\U00020000", "\uffff", "\ud800", "~a", "^x"]) | st.text(
+    max_size=3
+)
+POSITIONS = st.integers(0, 600) | st.integers(0, 2**31 - 1)
+DOCUMENTS = st.integers(0, 300) | st.integers(0, 2**20 - 1)
+
+
+@settings(max_examples=500)
+@given(
+    st.dictionaries(DOCUMENTS, st.lists(st.tuples(TERMS, POSITIONS, st.integers(0, len(BOOSTS) - 1)), max_size=12)),
+    st.permutations(BOOSTS),
+    st.sampled_from([64, 40, 0]),
+)
+def test_postings_are_the_same(documents: dict[int, list[Token]], boosts: list[float], key_bits: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings, "KEY_BITS", key_bits)
+        check(documents, boosts, max(documents, default=0))
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 700), st.integers(0, 600), st.integers(1, 4), st.integers(0, 2**21))
+def test_postings_of_terms_with_many_documents_are_the_same(count: int, way: int, repeats: int, last: int) -> None:
+    tokens = [("many", 7 * number, number % 3) for number in range(repeats)]
+    documents = {number * way: [*tokens, (f"w{number % 300}", 300, 0)] for number in range(count)}
+    check(documents, BOOSTS, max(last, *documents))
+
+
+def test_postings_with_more_positions_than_a_shape_holds_are_the_same() -> None:
+    tokens = [("many", 300 * number, number % len(BOOSTS)) for number in range(700)]
+    check({0: tokens, 3: tokens[:255], 9: tokens[:256]}, BOOSTS, 70_000)
+
+
+def test_tokens_that_come_again_at_one_position_are_the_same() -> None:
+    check({0: [("a", 5, 3), ("a", 5, 3), ("a", 5, 4)], 1: [("a", 5, 4), ("a", 5, 3), ("a", 5, 3)]}, BOOSTS, 1)
