@@ -232,8 +232,6 @@ class FlatPerDocumentWriter(PerDocumentWriter):  # type: ignore[misc]
         self._file: DocumentsWriter | None = None
         self._stored: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}
-        self.handed_over: tuple[bytes, dict[str, int]] | None = None
-        """Stored object and lengths of the next document, where they do not come from its fields."""
         self.is_closed = False
 
     def start_doc(self, docnum: int) -> None:
@@ -246,14 +244,13 @@ class FlatPerDocumentWriter(PerDocumentWriter):  # type: ignore[misc]
             self._lengths[fieldname] = length
 
     def cancel_doc(self) -> None:
-        self.handed_over = None
+        """There is nothing to forget: the next document starts anew."""
 
     def finish_doc(self) -> None:
-        if self.handed_over is None:
-            stored, lengths = json_bytes(self._stored, "the stored object of a document"), self._lengths
-        else:
-            stored, lengths = self.handed_over
-            self.handed_over = None
+        self.add(json_bytes(self._stored, "the stored object of a document"), self._lengths)
+
+    def add(self, stored: bytes, lengths: dict[str, int]) -> None:
+        """Add a document as it is written."""
         if self._file is None:
             self._file = DocumentsWriter(self._storage.folder, self._segment.segid)
         self._file.add(stored, lengths.items())
@@ -351,10 +348,14 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
         for field_tokens in tokens.values():
             self.pool.check(field_tokens)
         segment, number = self.newsegment, self.docnum
-        self.perdocwriter.handed_over = (stored, lengths)
-        self.add_document(**exact)
+        self.perdocwriter.add(stored, lengths)
+        for name, values in exact.items():
+            for value in sorted(set(values)):
+                self.pool.add_posting(name, encode(value), number, 1.0, b"", positional=False)
         for name, field_tokens in tokens.items():
             self.pool.add_tokens(name, number, field_tokens)
+        self._added = True
+        self.docnum += 1
         if self.pool.is_full(self.docnum):
             self._write_segment()
         return segment, number
