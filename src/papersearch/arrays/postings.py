@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from papersearch.arrays.stored import runs
 from papersearch.index.builder import Names, Rows
 from papersearch.index.segment import GO_ON, LOW_BITS, SEPARATOR, TERM_BITS, encode
 
@@ -22,6 +24,8 @@ KEY_BITS = 64
 EXACT_STEP = 1 << 20
 """Boosts that are multiples of one part in so many have the same sum whatever the order, if they are not large."""
 EXACT_LIMIT = 2.0**53 / EXACT_STEP
+SPARSE = 4
+"""Times the number of values that the largest of them may be for a table to have a place for each."""
 
 
 class _Numbers(dict[str, int]):
@@ -53,68 +57,72 @@ class ArrayTokens:
 
     def rows(self, width: int) -> Rows:
         names = sorted(self._numbers)  # the order of code points is that of UTF-8
-        terms, docs, positions, codes = self._in_order(names)
-        if not len(terms):
-            return Rows(Names(), bytearray(), bytearray(), [], array("I"))
-        is_first = np.ones(len(terms), bool)
-        np.not_equal(terms[1:], terms[:-1], out=is_first[1:])
-        is_first[1:] |= docs[1:] != docs[:-1]
-        begin = np.flatnonzero(is_first)
-        sizes = np.diff(begin, append=len(terms))
-        row_docs = docs[begin]
-        rows_of_term = np.bincount(terms[begin], minlength=len(names))
-        packed, packed_sizes = _packed_docs(row_docs, rows_of_term, width)
-        shapes, numbers = _shapes(positions >> LOW_BITS, begin, sizes, self._weights(codes, begin, sizes))
-        lows = bytearray((positions & ((1 << LOW_BITS) - 1)).astype(np.uint8))
-        return ArrayRows(_names(names, rows_of_term, packed_sizes), packed, lows, shapes, numbers)
+        rows = self._in_order(names)
+        rows_of_term = np.bincount(rows.terms, minlength=len(names))
+        docs, bytes_of_term = _packed_docs(rows.docs, rows_of_term, width)
+        lows = bytearray(rows.positions.astype(np.uint8))
+        rows.positions >>= LOW_BITS
+        shapes, numbers = _shapes(rows, self._boosts)
+        return ArrayRows(_names(names, rows_of_term, bytes_of_term), docs, lows, shapes, numbers)
 
-    def _in_order(self, names: list[str]) -> tuple[Array, Array, Array, Array]:
-        """Number of the term among the names, document, position and code of the boost of each token, sorted."""
-        rank = np.empty(len(names), np.int64)
-        rank[np.fromiter(map(self._numbers.__getitem__, names), np.int64, len(names))] = np.arange(len(names))
-        self._numbers.clear()
-        counts = np.frombuffer(self._counts, np.uintc)
-        columns: list[Array] = [
-            rank[np.frombuffer(self._terms, np.uintc)],
-            np.frombuffer(self._docs, np.uintc).repeat(counts),
-            np.frombuffer(self._positions, np.uintc),
-            np.frombuffer(self._codes, np.uintc).repeat(counts),
-        ]
-        bits = [int(column.max(initial=0)).bit_length() for column in columns]
+    def _in_order(self, names: list[str]) -> _Sorted:
+        ranks = np.empty(len(names), np.uint64)
+        ranks[np.fromiter(map(self._numbers.__getitem__, names), np.int64, len(names))] = np.arange(len(names))
+        terms, positions, docs, codes, counts = (
+            np.frombuffer(column, np.uintc)
+            for column in (self._terms, self._positions, self._docs, self._codes, self._counts)
+        )
+        bits = [int(column.max(initial=0)).bit_length() for column in (ranks, docs, positions, codes)]
         if sum(bits) > KEY_BITS:
-            order = np.lexsort(columns[::-1])
-            found = [column[order] for column in columns]
+            docs, codes, ranks = docs.repeat(counts), codes.repeat(counts), ranks[terms]
+            order = np.lexsort((codes, positions, docs, ranks))
+            positions, codes = positions[order], codes[order]
+            key = ranks[order] << np.uint64(bits[1]) | docs[order]
         else:
-            key = columns[0].astype(np.uint64)
-            for column, size in zip(columns[1:], bits[1:], strict=True):
+            key = ranks[terms]
+            for size, column in zip(bits[1:], (docs.repeat(counts), positions, codes.repeat(counts)), strict=True):
                 key <<= np.uint64(size)
                 key |= column
             key.sort()
-            found = []
-            for size in reversed(bits[1:]):
-                found.append((key & np.uint64((1 << size) - 1)).astype(np.uint32))
-                key >>= np.uint64(size)
-            found = [key.astype(np.int64), *reversed(found)]
-        return found[0], found[1], found[2], found[3]
+            codes, positions = _taken_off(key, bits[3]), _taken_off(key, bits[2])
+        del self._terms, self._positions, terms  # for the memory
+        is_first = np.ones(len(key), bool)
+        np.not_equal(key[1:], key[:-1], out=is_first[1:])
+        begin = np.flatnonzero(is_first)
+        key = key[begin]
+        docs = _taken_off(key, bits[1])
+        return _Sorted(key.astype(np.int64), docs, begin, np.diff(begin, append=len(codes)), positions, codes)
 
-    def _weights(self, codes: Array, begin: Array, sizes: Array) -> Array:
-        """The weight of each row: the sum of its boosts, rounded once."""
-        boosts = np.array(self._boosts)
-        weights = boosts[codes[begin]]
-        several = np.flatnonzero(sizes > 1)
-        if len(several):
-            sums = np.add.reduceat(boosts[codes], begin)[several]
-            weights[several] = sums
-            inexact = np.mod(boosts * EXACT_STEP, 1.0)[codes] != 0
-            rounded = np.logical_or.reduceat(inexact, begin)[several] | (sums >= EXACT_LIMIT)
-            for row in several[rounded].tolist():
-                first = begin[row]
-                weights[row] = fsum(boosts[codes[first : first + sizes[row]]].tolist())
-        return weights
+
+@dataclass
+class _Sorted:
+    """Tokens by terms, documents and positions. A row is those of one term in one document."""
+
+    terms: Array
+    """Of each row; numbers."""
+    docs: Array
+    begin: Array
+    """Number of the first token of each row."""
+    sizes: Array
+    """How many tokens each row has."""
+    positions: Array
+    """Of each token."""
+    codes: Array
+    """Of the boosts."""
+
+
+def _taken_off(keys: Array, bits: int) -> Array:
+    """The last bits of keys, which lose them."""
+    taken = np.empty(len(keys), np.uint32)
+    np.bitwise_and(keys, np.uint64((1 << bits) - 1), out=taken, casting="unsafe")
+    keys >>= np.uint64(bits)
+    return taken
 
 
 def _packed_docs(docs: Array, rows_of_term: Array, width: int) -> tuple[bytearray, Array]:
     """As builder.packed_docs(), of all terms one after the other; and how many bytes each term takes."""
+    if not len(docs):
+        return bytearray(), rows_of_term
     first = rows_of_term.cumsum() - rows_of_term
     ways: Array = np.diff(docs.astype(np.int64), prepend=0)
     ways[first] = docs[first]
@@ -132,29 +140,28 @@ def _packed_docs(docs: Array, rows_of_term: Array, width: int) -> tuple[bytearra
     return bytearray(packed), np.where(saves, as_ways, whole)
 
 
-def _shapes(highs: Array, begin: Array, sizes: Array, weights: Array) -> tuple[list[Shape], Array]:
-    """The shapes of rows in the order in which they come first, and the number of each row's."""
-    numbers = np.empty(len(begin), np.int64)
-    shapes: list[Shape] = []
-    firsts: list[int] = []
-    single = np.flatnonzero(sizes == 1)
-    weight_numbers = np.unique(weights, return_inverse=True)[1]
-    if len(single):
-        keys = weight_numbers[single] << (32 - LOW_BITS) | highs[begin[single]]
-        _, where, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        numbers[single] = inverse
-        rows = single[where]
-        firsts = rows.tolist()
-        shapes = [(w, (high,)) for w, high in zip(weights[rows].tolist(), highs[begin[rows]].tolist(), strict=True)]
+def _shapes(rows: _Sorted, boosts: list[float]) -> tuple[list[Shape], Array]:
+    """The shapes of rows in the order in which they come first, and the number of each row's. The positions are without
+    their last bits."""
+    highs = rows.positions
+    numbers = np.empty(len(rows.begin), np.int64)
+    single, several = np.flatnonzero(rows.sizes == 1), np.flatnonzero(rows.sizes > 1)
+    tokens = rows.begin[single]
+    place, numbers[single] = _numbered(rows.codes[tokens] * (highs.max(initial=0) + np.int64(1)) + highs[tokens])
+    tokens = tokens[place]
+    shapes = [
+        (boosts[code], (high,)) for code, high in zip(rows.codes[tokens].tolist(), highs[tokens].tolist(), strict=True)
+    ]
+    firsts = single[place].tolist()
+    begin, sizes = rows.begin[several], rows.sizes[several]
+    tokens = runs(begin, sizes)
+    weights = _sums(rows.codes[tokens], sizes, np.array(boosts))
+    data, step = highs[tokens].tobytes(), highs.itemsize
     known: dict[tuple[float, bytes], int] = {}
-    several = np.flatnonzero(sizes > 1)
-    data, step = highs.tobytes(), highs.itemsize
-    starts = begin[several] * step
-    ends = starts + sizes[several] * step
     found = []
-    for row, start, end, weight in zip(
-        several.tolist(), starts.tolist(), ends.tolist(), weights[several].tolist(), strict=True
-    ):
+    end = 0
+    for row, size, weight in zip(several.tolist(), sizes.tolist(), weights, strict=True):
+        start, end = end, end + size * step
         key = weight, data[start:end]
         number = known.get(key)
         if number is None:
@@ -163,19 +170,48 @@ def _shapes(highs: Array, begin: Array, sizes: Array, weights: Array) -> tuple[l
             firsts.append(row)
         found.append(number)
     numbers[several] = found
-    order = np.argsort(np.array(firsts, np.int64))
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return [shapes[i] for i in order.tolist()], place[numbers]
+    order = np.argsort(firsts)
+    new_number = np.empty_like(order)
+    new_number[order] = np.arange(len(order))
+    return [shapes[i] for i in order.tolist()], new_number[numbers]
+
+
+def _numbered(keys: Array) -> tuple[Array, Array]:
+    """Where each of the different keys is first, and for all keys the number of its first one among these."""
+    size = int(keys.max(initial=0)) + 1
+    if size > SPARSE * max(len(keys), 1 << LOW_BITS):
+        _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
+        return first, numbers
+    first = np.full(size, -1)
+    first[keys[::-1]] = np.arange(len(keys))[::-1]  # of several for one place the last one stays
+    there = np.flatnonzero(first >= 0)
+    number = np.empty(size, np.int64)
+    number[there] = np.arange(len(there))
+    return first[there], number[keys]
+
+
+def _sums(codes: Array, sizes: Array, boosts: Array) -> list[float]:
+    """The sum of the boosts of each row, rounded once; no row is empty."""
+    if not len(codes):
+        return []
+    begin = sizes.cumsum() - sizes
+    sums = np.add.reduceat(boosts[codes], begin)
+    inexact = np.mod(boosts * EXACT_STEP, 1.0) != 0
+    rounded = np.logical_or.reduceat(inexact[codes], begin) | (sums >= EXACT_LIMIT)
+    for row in np.flatnonzero(rounded).tolist():
+        first = begin[row]
+        sums[row] = fsum(boosts[codes[first : first + sizes[row]]].tolist())
+    exact: list[float] = sums.tolist()
+    return exact
 
 
 def _names(names: list[str], rows: Array, sizes: Array) -> Names:
     found = Names()
-    encoded = [encode(name) for name in names]
-    found.data = bytearray(SEPARATOR + SEPARATOR.join(encoded))
-    found.heads = encoded[:: 1 << TERM_BITS]
-    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded)) + len(SEPARATOR)
-    found.blocks = (lengths.cumsum() - lengths)[:: 1 << TERM_BITS].tolist()
+    for start in range(0, len(names), 1 << TERM_BITS):
+        block = [*map(encode, names[start : start + (1 << TERM_BITS)])]
+        found.heads.append(block[0])
+        found.blocks.append(len(found.data))
+        found.data += SEPARATOR + SEPARATOR.join(block)
     found.counts, found.sizes = (array("I", column.astype(np.uintc).tobytes()) for column in (rows, sizes))
     return found
 
