@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papersearch.analysis.tokens import Pairs
 from papersearch.index.builder import CollectedTokens, Tokens
 from papersearch.index.segment import doc_width
 
@@ -78,6 +79,33 @@ def test_postings_of_terms_with_many_documents_are_the_same(count: int, way: int
 def test_postings_with_more_positions_than_a_shape_holds_are_the_same() -> None:
     tokens = [("many", 300 * number, number % len(BOOSTS)) for number in range(700)]
     check({0: tokens, 3: tokens[:255], 9: tokens[:256]}, BOOSTS, 70_000)
+
+
+RUNS = st.lists(
+    st.tuples(
+        st.text("检测图像\U00020000\U0003ffff\uffff々", min_size=1, max_size=6),
+        st.integers(0, 600) | st.integers(0, 2**31 - 6),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(DOCUMENTS, RUNS, max_size=6), st.booleans(), st.integers(0, 2**20))
+def test_postings_of_pairs_are_the_same(
+    documents: dict[int, list[tuple[str, int]]], with_others: bool, last: int
+) -> None:
+    one, other = Tokens(BOOSTS), postings.ArrayTokens(BOOSTS)
+    collected: CollectedTokens
+    for collected in (one, other):
+        for doc, runs in sorted(documents.items()):
+            pairs = Pairs([run for run, _ in runs], [start for _, start in runs])
+            assert len(pairs) == len([*pairs]) == sum(max(1, len(run) - 1) for run, _ in runs)
+            collected.add_pairs(doc, 1, pairs)
+            if with_others:
+                collected.add(doc, 3, ["检测", "w"], array("I", [5, 6]))
+    last = max(last, *documents, 0)
+    assert written(one, last) == written(other, last)
 
 
 def test_tokens_that_come_again_at_one_position_are_the_same() -> None:

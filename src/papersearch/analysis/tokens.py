@@ -281,6 +281,38 @@ class Terms:
             yield from zip(terms, positions, repeat(boost))
 
 
+class Pairs:
+    """The pairs of neighbouring characters of runs, or the one of a run of one: terms with the boost 1, each at the
+    position of its first character."""
+
+    __slots__ = ("runs", "starts")
+
+    def __init__(self, runs: list[str], starts: Iterable[int]) -> None:
+        self.runs = runs
+        self.starts = array("I", starts)
+        """Position of the first character of each."""
+
+    def take(self, others: Pairs) -> None:
+        """Take all pairs of others."""
+        self.runs += others.runs
+        self.starts += others.starts
+
+    def columns(self) -> tuple[list[str], array[int]]:
+        """The terms, and a position for each."""
+        terms: list[str] = []
+        positions = array("I")
+        for run, start in zip(self.runs, self.starts, strict=True):
+            terms += map(add, run, islice(run, 1, None)) if len(run) > 1 else (run,)
+            positions.extend(range(start, start + (len(run) - 1 or 1)))
+        return terms, positions
+
+    def __len__(self) -> int:
+        return sum([len(run) - 1 or 1 for run in self.runs])
+
+    def __iter__(self) -> Iterator[Term]:
+        yield from zip(*self.columns(), repeat(1.0))
+
+
 _Column = tuple[tuple[str, ...], tuple[int, ...]]
 
 
@@ -312,13 +344,13 @@ def _unzipped(rows: Iterable[tuple[str, int]]) -> _Column:
     return terms, numbers
 
 
-def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, Terms, int]:
+def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, Pairs, int]:
     """What tokens() finds, without its place in the text: for who indexes it, in half of the time or less.
 
     Returns:
-        The words, with their factors times `boost`; the grams, with 1.0; the number of positions taken.
+        The words, with their factors times `boost`; the grams; the number of positions taken.
     """
-    words, grams = Terms(), Terms()
+    words, grams = Terms(), Pairs([], ())
     normalized, origins = normalize(text)
     if type(origins) is not range:  # what joins a chain is then to be looked for in the text itself
         pieces_here = list(pieces(text, ODD_PIECE))
@@ -332,16 +364,15 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, T
             return words, grams, taken
         found, pairs_found, taken = tokens(text, cut, start)
         words = Terms.of([(token.term, token.position, token.factor * boost) for token in found])
-        return words, Terms.of([(pair.term, pair.position, 1.0) for pair in pairs_found]), taken
+        return words, Pairs([pair.term for pair in pairs_found], [pair.position for pair in pairs_found]), taken
     terms: list[str] = []
     places: list[int] = []
     parts: list[str] = []
     part_places: list[int] = []
     runs: list[str] = []
+    starts: list[int] = []
     run_places: list[int] = []
     """Position of each character of the runs, and of SEAM after each."""
-    pairs: list[str] = []
-    pair_places: list[int] = []
     position, ended = start, False
     for match in re.compile(_PIECE).finditer(shadow(normalized)):
         kind = match.lastindex
@@ -358,13 +389,8 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, T
                 written = "".join(written.split())
             after = position + len(written)
             runs.append(written)
+            starts.append(position)
             run_places += range(position, after + 1)
-            if len(written) == 1:
-                pairs.append(written)
-                pair_places.append(position)
-            else:
-                pairs += map(add, written, islice(written, 1, None))
-                pair_places += range(position, after - 1)
             position = after
             continue
         if kind == 3:
@@ -393,8 +419,7 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, T
         places += [run_places[at] for _, at in cuts]
     words.add(boost, terms, places)
     words.add(boost * PART_FACTOR, parts, part_places)
-    grams.add(1.0, pairs, pair_places)
-    return words, grams, position - start
+    return words, Pairs(runs, starts), position - start
 
 
 ODD_PIECE = 100

@@ -16,6 +16,8 @@ from papersearch.index.segment import GO_ON, LOW_BITS, SEPARATOR, TERM_BITS, enc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from papersearch.analysis.tokens import Pairs
+
     Array = np.ndarray[Any, np.dtype[Any]]
     Shape = tuple[float, tuple[int, ...]]
 
@@ -47,6 +49,7 @@ class ArrayTokens:
         self._terms, self._positions = array("I"), array("I")
         self._docs, self._codes, self._counts = array("I"), array("I"), array("I")
         """Of tokens that came together: document, code of the boost, how many they are."""
+        self._pairs: list[tuple[int, int, Pairs]] = []
 
     def add(self, doc: int, code: int, terms: Sequence[str], positions: array[int]) -> None:
         self._terms.extend(map(self._numbers.__getitem__, terms))
@@ -55,9 +58,17 @@ class ArrayTokens:
         self._codes.append(code)
         self._counts.append(len(terms))
 
+    def add_pairs(self, doc: int, code: int, pairs: Pairs) -> None:
+        if pairs.runs:
+            self._pairs.append((doc, code, pairs))
+
     def rows(self, width: int) -> Rows:
-        names = sorted(self._numbers)  # the order of code points is that of UTF-8
-        rows = self._in_order(names)
+        if self._pairs and not self._numbers:  # as always, but where somebody adds other terms to the field
+            names, rows = _in_order_of_pairs(self._pairs)
+        else:
+            for doc, code, pairs in self._pairs:
+                self.add(doc, code, *pairs.columns())
+            names, rows = self._in_order()
         rows_of_term = np.bincount(rows.terms, minlength=len(names))
         docs, bytes_of_term = _packed_docs(rows.docs, rows_of_term, width)
         lows = bytearray(rows.positions.astype(np.uint8))
@@ -65,33 +76,93 @@ class ArrayTokens:
         shapes, numbers = _shapes(rows, self._boosts)
         return ArrayRows(_names(names, rows_of_term, bytes_of_term), docs, lows, shapes, numbers)
 
-    def _in_order(self, names: list[str]) -> _Sorted:
-        ranks = np.empty(len(names), np.uint64)
+    def _in_order(self) -> tuple[list[str], _Sorted]:
+        names = sorted(self._numbers)  # the order of code points is that of UTF-8
+        ranks = np.empty(len(names), np.uint32)
         ranks[np.fromiter(map(self._numbers.__getitem__, names), np.int64, len(names))] = np.arange(len(names))
         terms, positions, docs, codes, counts = (
             np.frombuffer(column, np.uintc)
             for column in (self._terms, self._positions, self._docs, self._codes, self._counts)
         )
-        bits = [int(column.max(initial=0)).bit_length() for column in (ranks, docs, positions, codes)]
-        if sum(bits) > KEY_BITS:
-            docs, codes, ranks = docs.repeat(counts), codes.repeat(counts), ranks[terms]
-            order = np.lexsort((codes, positions, docs, ranks))
-            positions, codes = positions[order], codes[order]
-            key = ranks[order] << np.uint64(bits[1]) | docs[order]
-        else:
-            key = ranks[terms]
-            for size, column in zip(bits[1:], (docs.repeat(counts), positions, codes.repeat(counts)), strict=True):
-                key <<= np.uint64(size)
-                key |= column
-            key.sort()
-            codes, positions = _taken_off(key, bits[3]), _taken_off(key, bits[2])
-        del self._terms, self._positions, terms  # for the memory
-        is_first = np.ones(len(key), bool)
-        np.not_equal(key[1:], key[:-1], out=is_first[1:])
-        begin = np.flatnonzero(is_first)
-        key = key[begin]
-        docs = _taken_off(key, bits[1])
-        return _Sorted(key.astype(np.int64), docs, begin, np.diff(begin, append=len(codes)), positions, codes)
+        columns = [ranks[terms], docs.repeat(counts), positions, codes.repeat(counts)]
+        del self._terms, terms, positions
+        return names, _in_order(columns)[1]
+
+
+def _in_order_of_pairs(collected: list[tuple[int, int, Pairs]]) -> tuple[list[str], _Sorted]:
+    """The different pairs and their tokens, no string being made of each token."""
+    columns, known = _columns_of_pairs(collected)
+    different, rows = _in_order(columns)
+    followed = different % (len(known) + 1)
+    firsts, seconds = known[different // (len(known) + 1)], known[followed - 1]
+    seconds[followed == 0] = 0
+    text = np.column_stack((firsts, seconds)).tobytes().decode("utf-32-le", "surrogatepass")
+    return [one if other == "\0" else one + other for one, other in zip(text[::2], text[1::2], strict=True)], rows
+
+
+def _columns_of_pairs(collected: list[tuple[int, int, Pairs]]) -> tuple[list[Array], Array]:
+    """What _in_order() takes, and the different characters. A term is the number of its first character among these
+    times one more than there are, and one more than the number of the second, 0 where there is none."""
+    whole = [run for _, _, pairs in collected for run in pairs.runs]
+    counts = [len(pairs.runs) for _, _, pairs in collected]
+    sizes = np.fromiter(map(len, whole), np.int64, len(whole))
+    chars = np.frombuffer("".join(whole).encode("utf-32-le", "surrogatepass"), "<u4")
+    del whole
+    known = np.flatnonzero(np.bincount(chars)).astype("<u4")
+    first = known.searchsorted(chars).astype(np.uint64)
+    second = np.append(first[1:], np.uint64(0)) + np.uint64(1)
+    last = sizes.cumsum() - 1
+    second[last] = 0
+    is_term = second > 0
+    is_term[last[sizes == 1]] = True
+    terms = first[is_term] * np.uint64(len(known) + 1) + second[is_term]
+    del first, second, chars
+    terms_of_run = np.maximum(sizes - 1, 1)
+    starts = np.frombuffer(b"".join([pairs.starts.tobytes() for _, _, pairs in collected]), np.uintc)
+    positions = runs(starts.astype(np.int64), terms_of_run).astype(np.uint32)
+    docs, codes = (
+        np.array([row[i] for row in collected], np.uint32).repeat(counts).repeat(terms_of_run) for i in range(2)
+    )
+    return [terms, docs, positions, codes], known
+
+
+def _in_order(columns: list[Array]) -> tuple[Array, _Sorted]:
+    """The different terms, and the tokens in the order of terms, documents and positions.
+
+    `columns`: these and the codes of the boosts, which are let go of for the memory.
+    """
+    bits = [int(column.max(initial=0)).bit_length() for column in columns]
+    key = columns[0].astype(np.uint64)
+    if sum(bits) > KEY_BITS:
+        order = np.lexsort(columns[::-1])
+        key <<= np.uint64(bits[1])
+        key |= columns[1]
+        key, positions, codes = key[order], columns[2][order], columns[3][order]
+        columns.clear()
+    else:
+        for size, column in zip(bits[1:], columns[1:], strict=True):
+            key <<= np.uint64(size)
+            key |= column
+        columns.clear()
+        del column
+        key.sort()
+        codes, positions = _taken_off(key, bits[3]), _taken_off(key, bits[2])
+    begin = _firsts(key)
+    key = key[begin]
+    docs = _taken_off(key, bits[1])
+    first_rows = _firsts(key)
+    numbers = np.zeros(len(key), np.int32)
+    numbers[first_rows[1:]] = 1
+    numbers = numbers.cumsum(dtype=np.int32)
+    sizes: Array = np.diff(begin, append=np.int32(len(codes)))
+    return key[first_rows].astype(np.int64), _Sorted(numbers, docs, begin, sizes, positions, codes)
+
+
+def _firsts(ascending: Array) -> Array:
+    """Where each of the different values begins."""
+    is_first = np.ones(len(ascending), bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_first[1:])
+    return np.flatnonzero(is_first).astype(np.int32)
 
 
 @dataclass
@@ -99,7 +170,7 @@ class _Sorted:
     """Tokens by terms, documents and positions. A row is those of one term in one document."""
 
     terms: Array
-    """Of each row; numbers."""
+    """Of each row the number of its term."""
     docs: Array
     begin: Array
     """Number of the first token of each row."""
@@ -113,7 +184,7 @@ class _Sorted:
 
 def _taken_off(keys: Array, bits: int) -> Array:
     """The last bits of keys, which lose them."""
-    taken = np.empty(len(keys), np.uint32)
+    taken = np.empty(len(keys), np.uint8 if bits <= 8 else np.uint32)
     np.bitwise_and(keys, np.uint64((1 << bits) - 1), out=taken, casting="unsafe")
     keys >>= np.uint64(bits)
     return taken
@@ -124,7 +195,7 @@ def _packed_docs(docs: Array, rows_of_term: Array, width: int) -> tuple[bytearra
     if not len(docs):
         return bytearray(), rows_of_term
     first = rows_of_term.cumsum() - rows_of_term
-    ways: Array = np.diff(docs.astype(np.int64), prepend=0)
+    ways: Array = np.diff(docs.astype(np.int32), prepend=np.int32(0))
     ways[first] = docs[first]
     sizes = ways // GO_ON + 1
     as_ways = np.add.reduceat(sizes, first)
@@ -147,7 +218,8 @@ def _shapes(rows: _Sorted, boosts: list[float]) -> tuple[list[Shape], Array]:
     numbers = np.empty(len(rows.begin), np.int64)
     single, several = np.flatnonzero(rows.sizes == 1), np.flatnonzero(rows.sizes > 1)
     tokens = rows.begin[single]
-    place, numbers[single] = _numbered(rows.codes[tokens] * (highs.max(initial=0) + np.int64(1)) + highs[tokens])
+    base = int(highs.max(initial=0)) + 1
+    place, numbers[single] = _numbered(rows.codes[tokens].astype(np.int64) * base + highs[tokens])
     tokens = tokens[place]
     shapes = [
         (boosts[code], (high,)) for code, high in zip(rows.codes[tokens].tolist(), highs[tokens].tolist(), strict=True)

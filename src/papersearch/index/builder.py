@@ -14,10 +14,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
-from operator import ne, sub
+from operator import add, ne, sub
 from typing import TYPE_CHECKING, Any, Protocol
 
-from papersearch.analysis.tokens import Terms
+from papersearch.analysis.tokens import Pairs, Terms
 from papersearch.errors import UsageError
 from papersearch.index.flatfile import FlatWriter, damaged, narrow
 from papersearch.index.segment import (
@@ -114,6 +114,10 @@ class CollectedTokens(Collected, Protocol):
         """Add tokens of a document that have the boost of that code; documents ascend."""
         ...
 
+    def add_pairs(self, doc: int, code: int, pairs: Pairs) -> None:
+        """Add pairs of characters in the same way."""
+        ...
+
 
 class Tokens:
     """Tokens of one field, per term."""
@@ -128,6 +132,9 @@ class Tokens:
         packed, base = self.packed, doc << _DOC_SHIFT | code
         for term, position in zip(terms, positions, strict=True):
             packed[term].append(base | position << BOOST_BITS)
+
+    def add_pairs(self, doc: int, code: int, pairs: Pairs) -> None:
+        self.add(doc, code, *pairs.columns())
 
     def rows(self, width: int) -> Rows:
         return rows_of(self._terms(), self.positional, width)
@@ -187,10 +194,10 @@ class _Postings:
             yield term, lists.docs.tolist(), lists.weights.tolist(), counts, positions
 
 
-def columns_of(tokens: Iterable[Term]) -> Terms:
+def columns_of(tokens: Iterable[Term]) -> Terms | Pairs:
     """Tokens in columns, those that are so already as they are. Raises UsageError where they cannot be."""
     try:
-        return tokens if isinstance(tokens, Terms) else Terms.of(tokens)
+        return tokens if isinstance(tokens, (Terms, Pairs)) else Terms.of(tokens)
     except OverflowError:
         raise _position_error() from None
 
@@ -219,31 +226,39 @@ class TokenPool:
             or len(self._boosts) >= MAX_POOL_BOOSTS
         )
 
-    def check(self, tokens: Terms) -> None:
+    def check(self, tokens: Terms | Pairs) -> None:
         """Make sure that the tokens can be added.
 
         Raises:
             UsageError: a position or a boost is out of range.
         """
-        for boost in tokens.columns.keys() - self._codes.keys():
+        boosts = {1.0} if isinstance(tokens, Pairs) else tokens.columns.keys()
+        for boost in boosts - self._codes.keys():
             if not (boost > 0 and isfinite(boost)):
                 raise UsageError(f"boost {boost} of a token is not a positive number")
             if len(self._boosts) > _BOOST_MASK:
                 raise UsageError(f"a document has more than {MAX_POOL_BOOSTS} different boosts")
             self._codes[boost] = len(self._boosts)
             self._boosts.append(float(boost))
-        if any(max(positions) >= POSITION_LIMIT for _, positions in tokens.columns.values()):
+        if isinstance(tokens, Pairs):
+            end = max(map(add, tokens.starts, map(len, tokens.runs)), default=0)
+        else:
+            end = max([max(positions) + 1 for _, positions in tokens.columns.values()], default=0)
+        if end > POSITION_LIMIT:
             raise _position_error()
 
-    def add_tokens(self, field: str, doc: int, tokens: Terms) -> None:
+    def add_tokens(self, field: str, doc: int, tokens: Terms | Pairs) -> None:
         """Add tokens that check() has let pass to the document of that number."""
         if field in self._postings:
             raise TypeError(f"field {field!r} already has postings from an analyzer in this segment")
         streams = self._tokens.get(field)
         if streams is None:
             streams = self._tokens[field] = self._collector(self._boosts)
-        for boost, (terms, positions) in tokens.columns.items():
-            streams.add(doc, self._codes[boost], terms, positions)
+        if isinstance(tokens, Pairs):
+            streams.add_pairs(doc, self._codes[1.0], tokens)
+        else:
+            for boost, (terms, positions) in tokens.columns.items():
+                streams.add(doc, self._codes[boost], terms, positions)
         self.token_count += len(tokens)
 
     def add_posting(

@@ -39,7 +39,7 @@ from whoosh.util.text import rcompile
 from whoosh.writing import SegmentWriter
 
 from papersearch import fields
-from papersearch.analysis.tokens import Terms
+from papersearch.analysis.tokens import Pairs, Terms
 from papersearch.errors import IndexMissingError, UsageError
 from papersearch.index.builder import (
     Collected,
@@ -331,7 +331,7 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
 
     def add_tokens(
         self,
-        tokens: Mapping[str, Terms],
+        tokens: Mapping[str, Terms | Pairs],
         lengths: dict[str, int],
         stored: bytes,
         exact: dict[str, list[str]],

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from papersearch.analysis.normalize import exact_value
-from papersearch.analysis.tokens import Terms, initials, pieces, terms_of
+from papersearch.analysis.tokens import Pairs, Terms, initials, pieces, terms_of
 from papersearch.fields import FIELDS, GRAMS, TEXT, zone
 from papersearch.index.writer import Document
 from papersearch.paper import Paper
@@ -28,14 +28,14 @@ class _Text:
 
     def __init__(self, cut: Cutter) -> None:
         self.cut = cut
-        self.words, self.grams = Terms(), Terms()
+        self.words, self.grams = Terms(), Pairs([], ())
         self.length = 0
         self._next = {name: zone(name)[0] for name, field in FIELDS.items() if field.zone[1]}
 
     def add(self, zone_name: str, text: str, boost: float, *, counted: bool = True) -> None:
         """Tokens of `text` in the zone, or, where the zone is full, in the note zone: nothing is dropped."""
         start = at = self._next[zone_name]
-        words, grams = Terms(), Terms()
+        words, grams = Terms(), Pairs([], ())
         for piece in pieces(text):
             more_words, more_grams, taken = terms_of(piece, self.cut, at, boost)
             at += taken

@@ -41,7 +41,7 @@ class Document(NamedTuple):
     """Unique among the documents of an index; adding another document of the same id replaces this one."""
     tokens: Mapping[str, Iterable[Term]] = {}
     """Field with positions -> (term, position in [0, 2**31), boost > 0) in any order. Several tokens may share a
-    position; the boosts of a term's tokens are summed. Terms, which are in columns, are taken up quicker."""
+    position; the boosts of a term's tokens are summed. What is in columns (Terms, Pairs) is taken up quicker."""
     lengths: dict[str, int] = {}  # noqa: RUF012
     """Field -> length that counts for BM25, where it is not the number of tokens."""
     keywords: dict[str, list[str]] = {}  # noqa: RUF012
