@@ -99,14 +99,14 @@ def test_a_worker_that_fails_is_told_and_leaves_nothing(
 
 def test_what_other_workers_wrote_is_removed(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     number_of_workers(monkeypatch, 2)
-    analyse = workers.Workers.analyse
+    segments = workers.Workers.segments
 
     def fails(*arguments: object) -> None:
-        entries = analyse(*arguments)  # type: ignore[arg-type]
+        entries = segments(*arguments)  # type: ignore[arg-type]
         assert len(entries) == 2 and len(list((tmp_path / "i").glob("*.inv"))) == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers.Workers, "analyse", fails)
+    monkeypatch.setattr(workers.Workers, "segments", fails)
     with pytest.raises(KeyboardInterrupt):
         build_index(corpus, tmp_path / "i")
     assert [file.name for file in (tmp_path / "i").iterdir()] == ["lock"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from array import array
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice, repeat
 from operator import add
 from sys import intern
 from typing import NamedTuple
 
-from papersearch.analysis.normalize import CJK, fold, normalize, shadow, source_end
+from papersearch.analysis.normalize import CJK, CJK_RANGES, fold, normalize, shadow, source_end
 from papersearch.analysis.stem import stem
 from papersearch.analysis.words import SEAM
 
@@ -55,6 +55,8 @@ class Token(NamedTuple):
     factor: float = 1.0
 
 
+_compiled = cache(re.compile)
+
 # Read off the shadow of a text, in which every Chinese character is the same one.
 _UNIT = re.compile(rf"{CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*|[^\W_{CJK}]+")
 _CONNECTORS = frozenset("-_./*+&^:@'×·|=,%")
@@ -67,8 +69,8 @@ _BLOCK_END = r"\n[ \t]*(?:\n|[-*+>#|]|\d+[.)])"
 _VERSION = r"([a-z]{2,})v(\d+)\Z"
 _LAST_UNIT = r"[^\W_]+\Z"
 _PIECE = (
-    rf"(\n[ \t]*[\n\-*+>#|])|({CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*)"
-    rf"|([^\W_{CJK}]+)((?:[{re.escape(''.join(sorted(_CONNECTORS)))}][^\W_{CJK}]+)+)?"
+    rf"(\n[ \t]*[\n\-*+>#|])|([{CJK_RANGES}]+(?:[ \t]*\n[ \t]*[{CJK_RANGES}]+)*)"
+    rf"|([^\W_{CJK_RANGES}]+)((?:[{re.escape(''.join(sorted(_CONNECTORS)))}][^\W_{CJK_RANGES}]+)+)?"
 )
 """The end of a block (1), a run of Chinese (2), a word (3) that may be the first of a chain (4)."""
 
@@ -374,7 +376,7 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
     run_places: list[int] = []
     """Position of each character of the runs, and of SEAM after each."""
     position, ended = start, False
-    for match in re.compile(_PIECE).finditer(shadow(normalized)):
+    for match in _compiled(_PIECE).finditer(normalized):
         kind = match.lastindex
         if kind == 1:
             ended = position > start
@@ -408,8 +410,8 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
             parts += parts_here
             part_places += map(position.__add__, part_units)
             position += count
-        if text[end : end + 1] in _TAILS and (last := re.compile(_LAST_UNIT).search(written)):
-            tail = re.compile(_PROGRAMMING).match(text, begin + last.start())
+        if text[end : end + 1] in _TAILS and (last := _compiled(_LAST_UNIT).search(written)):
+            tail = _compiled(_PROGRAMMING).match(text, begin + last.start())
             if tail:
                 terms.append(fold(tail.group()))
                 places.append(position - 1)
@@ -432,7 +434,7 @@ _CUT = r"(?:(?<=[A-Za-z0-9]) |(?<=[\u4e00-\u9fff][，。；！？、：]))(?=[A-
 
 def pieces(text: str, longest: int = LONGEST_PIECE) -> Iterator[str]:
     """The text in pieces whose tokens are those of the text, positions counted on; long only where it has no seam."""
-    start, cut = 0, re.compile(_CUT)
+    start, cut = 0, _compiled(_CUT)
     while len(text) - start > longest and (seam := cut.search(text, start + longest)):
         yield text[start : seam.end()]
         start = seam.end()
@@ -449,15 +451,17 @@ _SMALL_WORDS = frozenset(
 def initials(title: str) -> list[str]:
     """First letters of a title's words as terms: of all words, without the small ones, hyphenated words as one or by
     their parts. `DSI` is in that of `Transformer Memory as a Differentiable Search Index`."""
-    rows: list[list[str]] = [[], [], []]
-    for written in fold(normalize(title)[0]).split():
-        parts = [p for p in re.split(r"[^a-z0-9]+", written) if p]
-        small = written.strip(".,:;!?()") in _SMALL_WORDS
-        rows[0] += [p[0] for p in parts]
-        rows[1] += [] if small else [p[0] for p in parts]
-        rows[2] += [] if small else [p[0] for p in parts[:1]]
+    rows = zip(*map(_initials_of_word, fold(normalize(title)[0]).split()), strict=True)
     terms = ("".join(row)[: MAX_TERM - 1] for row in rows)
     return [INITIALS_MARK + term for term in dict.fromkeys(terms) if len(term) >= SHORTEST_INITIALS]
+
+
+@lru_cache(maxsize=4096)
+def _initials_of_word(written: str) -> tuple[str, str, str]:
+    letters = "".join([part[0] for part in re.split(r"[^a-z0-9]+", written) if part])
+    if written.strip(".,:;!?()") in _SMALL_WORDS:
+        return letters, "", ""
+    return letters, letters, letters[:1]
 
 
 SHORTEST_INITIALS = 3

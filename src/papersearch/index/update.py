@@ -118,7 +118,7 @@ def update(
                     continue
                 expected = sum(size for _, size, _, _ in look.stats) if reason else 0
                 analysis = _Analysis(folder, terms, helpers, expected)
-                plan = _plan(roots, base, last, look, terms, reason)
+                plan = _plan(roots, base, last, look, terms, reason, analysis.begin)
                 _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
             return _timed(plan.changes, started)
         except IndexDamagedError:
@@ -163,6 +163,7 @@ class _Analysis:
 
         self._folder, self._words, self._helpers = folder, terms.words, helpers
         self._workers: Workers | None = None
+        self._begun = False
         count = workers_for(expected // PAPER_BYTES)
         if count > 1:
             self._start(count)
@@ -173,17 +174,25 @@ class _Analysis:
         self._workers = self._helpers.enter_context(Workers(self._folder, self._words, count))
         return self._workers
 
+    def begin(self, work: Sequence[Paper]) -> None:
+        """Have others begin with the papers that are to be added, if there are many."""
+        from papersearch.index.workers import workers_for
+
+        count = workers_for(len(work))
+        if count > 1:
+            (self._workers or self._start(count)).give(work)
+            self._begun = True
+
     def add(
         self, work: Sequence[Paper], writer: IndexWriter, progress: Progress, meanwhile: Callable[[], None]
     ) -> None:
         """Add documents of the papers. `meanwhile` is called if others do it."""
-        from papersearch.index.workers import workers_for
-
         progress(0, len(work))
-        count = workers_for(len(work))
-        if count > 1:
-            workers = self._workers or self._start(count)
-            entries = workers.analyse(work, lambda done: progress(done, len(work)), meanwhile)
+        if not self._begun:
+            self.begin(work)
+        if self._begun and self._workers is not None:
+            meanwhile()
+            entries = self._workers.segments(lambda done: progress(done, len(work)))
             writer.adopt(entries, [paper.id for paper in work])
         elif work:
             self._helpers.close()  # there are fewer papers than it seemed
@@ -323,9 +332,16 @@ def _whole(folder: str) -> Snapshot | None:
 
 
 def _plan(
-    roots: Sequence[str], base: Snapshot | None, last: Snapshot | None, look: _Look, terms: Terms, reason: str
+    roots: Sequence[str],
+    base: Snapshot | None,
+    last: Snapshot | None,
+    look: _Look,
+    terms: Terms,
+    reason: str,
+    begin: Callable[[Sequence[Paper]], None] = lambda papers: None,
 ) -> _Plan:
-    """`base`: what is built upon; `last`: what is known of notes that cannot be read."""
+    """`base`: what is built upon; `last`: what is known of notes that cannot be read. `begin` is told of the papers as
+    soon as they are known, where all of them are to be analysed."""
     if base is not None and base.places is not None and not terms.problems and not look.remarks and len(roots) == 1:
         plan = _plan_of_edits(roots, base, base.places, terms, look)
         if plan is not None:
@@ -335,6 +351,8 @@ def _plan(
     from papersearch.reports import Changes
 
     corpus, digests = read_corpus(roots, scanned=(look.stats, look.remarks), last_known=_last_known(last, roots))
+    if base is None:
+        begin(corpus.papers)
     digests |= look.digests
     columns = Columns(FileState(*stat, digests.get(stat[0], "")) for stat in look.stats)
     numbers = {path: number for number, (path, *_) in enumerate(look.stats)}

@@ -66,6 +66,7 @@ class _Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # of which numpy would start one for each core
         )  # fmt: skip
         self._shares = queue.SimpleQueue[Sequence[Paper]]()
         head = {"folder": folder, "words": list(words)}
@@ -113,6 +114,7 @@ class Workers:
         self._folder = folder
         self._told: _Told = queue.SimpleQueue()
         self._workers: list[_Worker] = []
+        self._busy = 0
         try:
             for number in range(count):
                 self._workers.append(_Worker(number, folder, words, self._told))
@@ -136,21 +138,22 @@ class Workers:
         for worker in self._workers:
             worker.process.wait()
 
-    def analyse(
-        self, papers: Sequence[Paper], progress: Callable[[int], None], meanwhile: Callable[[], None] = lambda: None
-    ) -> list[SegmentEntry]:
-        """Segments with the documents of all papers, in their order. To be called once.
-
-        `progress(done)` is called now and then; `meanwhile` once, when the workers have begun. Raises IndexFolderError
-        when a worker fails; what was written by then is left to the caller to remove.
-        """
-        busy = shares(papers, len(self._workers))
-        for worker, share in zip(self._workers, busy, strict=False):
+    def give(self, papers: Sequence[Paper]) -> None:
+        """Have the papers analysed. To be called once."""
+        given = shares(papers, len(self._workers))
+        self._busy = len(given)
+        for worker, share in zip(self._workers, given, strict=False):
             worker.give(share)
-        meanwhile()
+
+    def segments(self, progress: Callable[[int], None]) -> list[SegmentEntry]:
+        """Segments with the documents of all papers that were given, in their order, when they are done.
+
+        `progress(done)` is called now and then. Raises IndexFolderError when a worker fails; what was written by then
+        is left to the caller to remove.
+        """
         found: dict[int, list[SegmentEntry]] = {}
         done = [0] * len(self._workers)
-        while len(found) < len(busy):
+        while len(found) < self._busy:
             number, message = self._told.get()
             if type(message) is int:
                 done[number] = message
@@ -162,7 +165,7 @@ class Workers:
                 raise IndexFolderError(
                     f"a process that helped to build the index in {self._folder} failed ({reason}); try again"
                 )
-        return [entry for number in range(len(busy)) for entry in found[number]]
+        return [entry for number in range(self._busy) for entry in found[number]]
 
 
 def _entry(name: str, documents: int, lengths: dict[str, int], files: dict[str, list[int]]) -> SegmentEntry:
