@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora import SHIPPED, read
 from papersearch.analysis.tokens import Pairs
+from papersearch.analysis.words import jieba_words
+from papersearch.index import writer
 from papersearch.index.builder import CollectedTokens, Tokens
+from papersearch.index.documents import to_document
 from papersearch.index.segment import doc_width
 
 np = pytest.importorskip("numpy")
@@ -110,3 +116,24 @@ def test_postings_of_pairs_are_the_same(
 
 def test_tokens_that_come_again_at_one_position_are_the_same() -> None:
     check({0: [("a", 5, 3), ("a", 5, 3), ("a", 5, 4)], 1: [("a", 5, 4), ("a", 5, 3), ("a", 5, 3)]}, BOOSTS, 1)
+
+
+def test_segments_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [to_document(paper, jieba_words) for paper in read(SHIPPED).papers]
+    assert writer._collector() is postings.ArrayTokens
+    sections = []
+    for name, collector in (("terms", Tokens), ("arrays", postings.ArrayTokens)):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(writer, "_collector", lambda collector=collector: collector)
+        segments = writer.SegmentsWriter(tmp_path / name)
+        for document in documents:
+            segments.add(document)
+        (entry,) = segments.finish()
+        files = [(tmp_path / name / file).read_bytes() for file in sorted(entry.file_names())]
+        sections.append([data.partition(b',"meta":')[0] for data in files])  # then the segment's name, and checksums
+    assert sections[0] == sections[1]
+
+
+def test_without_numpy_terms_are_collected_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "papersearch.arrays.postings", None)
+    assert writer._collector() is Tokens

@@ -70,7 +70,8 @@ if TYPE_CHECKING:
 BOOST_BITS, POSITION_BITS, DOC_BITS = 13, 31, 20
 POSITION_LIMIT = 1 << POSITION_BITS
 MAX_POOL_TOKENS = 8_000_000
-"""Tokens after which the pool wants to become a segment: 64 MB of numbers, and some 200 bytes for each term."""
+"""Tokens after which the pool wants to become a segment: 64 MB of numbers, and some 200 bytes for each term; in arrays
+as much again while they are sorted."""
 MAX_POOL_DOCUMENTS = 1 << DOC_BITS
 MAX_POOL_BOOSTS = 1 << (BOOST_BITS - 1)
 MAX_SHAPES = ODD
