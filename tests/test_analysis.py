@@ -21,7 +21,7 @@ from papersearch.analysis import words as words_module
 from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
 from papersearch.analysis.stem import fingerprint, stem
 from papersearch.analysis.tokens import LONGEST_PIECE, MAX_TERM, STEM_MARK, Token, parts_of, pieces, terms_of, tokens
-from papersearch.analysis.words import jieba_words, jieba_words_with, vocabulary_cutter
+from papersearch.analysis.words import SEAM, jieba_words, jieba_words_with, vocabulary_cutter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -473,6 +473,18 @@ RUNS = st.lists(
 @given(RUNS)
 def test_words_are_those_of_jieba_whatever_the_run(run: str) -> None:
     check_cutters(run)
+
+
+@given(st.lists(RUNS.filter(bool), max_size=5))
+def test_several_runs_are_cut_like_each_alone(runs: list[str]) -> None:
+    vocabulary = vocabulary_cutter(frozenset([*chinese_words()][::7]).__contains__)
+    for cutter in (*cutters(), vocabulary):
+        alone = []
+        at = 0
+        for run in runs:
+            alone += [(word, at + offset) for word, offset in cutter(run)]
+            at += len(run) + len(SEAM)
+        assert list(cutter(SEAM.join(runs))) == alone
 
 
 def test_words_do_not_depend_on_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

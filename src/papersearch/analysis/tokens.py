@@ -56,6 +56,7 @@ class Token(NamedTuple):
 
 
 _compiled = cache(re.compile)
+"""As re.compile(), which takes a while to find what it has compiled before."""
 
 # Read off the shadow of a text, in which every Chinese character is the same one.
 _UNIT = re.compile(rf"{CJK}+(?:[ \t]*\n[ \t]*{CJK}+)*|[^\W_{CJK}]+")
@@ -373,8 +374,7 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
     part_places: list[int] = []
     runs: list[str] = []
     starts: list[int] = []
-    run_places: list[int] = []
-    """Position of each character of the runs, and of SEAM after each."""
+    run_places: list[int] = []  # of each character of the runs, and of the SEAM after each
     position, ended = start, False
     for match in _compiled(_PIECE).finditer(normalized):
         kind = match.lastindex

@@ -96,7 +96,7 @@ def _in_order_of_pairs(collected: list[tuple[int, int, Pairs]]) -> tuple[list[st
     followed = different % (len(known) + 1)
     firsts, seconds = known[different // (len(known) + 1)], known[followed - 1]
     seconds[followed == 0] = 0
-    text = np.column_stack((firsts, seconds)).tobytes().decode("utf-32-le", "surrogatepass")
+    text = np.column_stack((firsts, seconds)).astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
     return [one if other == "\0" else one + other for one, other in zip(text[::2], text[1::2], strict=True)], rows
 
 
