@@ -66,7 +66,7 @@ ARRAY_DOCUMENTS = 500
 REMEMBERED_WORDS = 1 << 16
 """Words of which it is remembered whether the index knows them."""
 REMEMBERED_NAMES = 1 << 13
-"""Names of the glossary of which the forms are."""
+"""Names of the glossary, and words that may be initials, of which the forms are."""
 REMEMBERED_FILTERS = 64
 TIE = 2e-9
 """Scores that differ by less may tie: what is shown is rounded to 9 digits."""
@@ -328,6 +328,7 @@ class _Known:
         self._forms: dict[str, Form | None] = {}
         self._names: dict[str, tuple[Form, ...]] = {}
         self._initials: list[str] | None = None
+        self._titles: dict[str, tuple[str, ...]] = {}
         self._values: dict[str, dict[int, list[str]]] = {}
         self._ranks: dict[int, int] | None = None
 
@@ -383,9 +384,14 @@ class _Known:
 
     def initials(self, word: str) -> tuple[str, ...]:
         """Terms for titles with consecutive words that begin with the letters of the word."""
-        if self._initials is None:
-            self._initials = list(self.text.terms(INITIALS_MARK))
-        return tuple(term for term in self._initials if word in term)
+        known = self._titles.get(word)
+        if known is None:
+            if self._initials is None:
+                self._initials = list(self.text.terms(INITIALS_MARK))
+            if len(self._titles) >= REMEMBERED_NAMES:
+                self._titles.clear()
+            known = self._titles[word] = tuple([term for term in self._initials if word in term])
+        return known
 
     def values(self, name: str) -> dict[int, list[str]]:
         """Document → its values in an exact field."""

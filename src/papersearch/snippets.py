@@ -209,6 +209,8 @@ class Notes:
     def __init__(self, paper: Paper) -> None:
         self.paper = paper
         self._lines: dict[tuple[int, bool], tuple[str, list[str], list[str]]] = {}
+        self._last: tuple[tuple[str, ...], Excerpt] | None = None
+        """For which terms an excerpt was asked last: other filters, orders and pages of a query ask for the same."""
 
     def _section(self, number: int, *, as_compared: bool) -> tuple[str, list[str], list[str]]:
         """(a section's text in the form in which it is compared, its lines so, its lines as written)."""
@@ -241,7 +243,12 @@ class Notes:
     def excerpt(self, terms: Sequence[str]) -> Excerpt:
         """The line of the paper's notes in which most of the terms stand (the paper's own before a companion's), cut
         to a window around them; without any, the first line of its notes."""
-        sought = tuple(terms)
+        sought, last = tuple(terms), self._last
+        if last is None or last[0] != sought:
+            last = self._last = sought, self._excerpt(sought)
+        return last[1]
+
+    def _excerpt(self, sought: tuple[str, ...]) -> Excerpt:
         if parts := _rough_parts(sought):
             looked_at: list[tuple[int, str, str, int]] = []
             # Most text is written as it is compared: only where nothing is found is it worth normalizing every line.

@@ -10,7 +10,6 @@ import contextlib
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
 
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Numbered, key_of, parse_groups, relations_of
@@ -27,8 +26,6 @@ FILE_NAME = "glossary.bin"
 SEPARATOR = "\0"
 LAYOUT = 2
 """Raised when the sections change: a file of another layout is compiled anew."""
-MANY_LOOKUPS = 256
-"""Look-ups from which on all keys are kept at hand: a process that searches once makes fewer."""
 BEGUN = ".tmp"
 """Ends the name of a file that is not yet whole."""
 
@@ -137,19 +134,11 @@ class CompiledGlossary(Numbered):
         keys_fit = len(self._key_at) == len(self._id_at) and len(self._key_at)
         if not keys_fit or len(self._group_at) != len(self._near_at) or not len(self._group_at):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
-        self._lookups = 0
-        self._known: dict[bytes, int] = {}
 
     def _find(self, key: str) -> int:
-        """Number of a key, -1 if it is not there."""
-        if not self._known:
-            self._lookups += 1
-            if self._lookups < MANY_LOOKUPS:
-                return find_string(self._keys, self._key_at, key)
-            keys, ends = bytes(self._keys), self._key_at.tolist()
-            # As bytes: to decode them all takes longer than the search that is the first to ask for so many.
-            self._known = dict(zip(map(keys.__getitem__, map(slice, ends, ends[1:])), count(), strict=False))
-        return self._known.get(key.encode("utf-8", "surrogatepass"), -1)
+        """Number of a key, -1 if it is not there. What was asked before is remembered by whoever asks (Remembered); a
+        dictionary of all keys would take one search longer to make than a thousand to do without."""
+        return find_string(self._keys, self._key_at, key)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self._find(key) >= 0
