@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from corpora import SHIPPED, read
 from papersearch.analysis.tokens import Pairs
 from papersearch.analysis.words import jieba_words
-from papersearch.index import writer
+from papersearch.errors import IndexDamagedError
+from papersearch.index import builder, writer
 from papersearch.index.builder import CollectedTokens, Tokens
 from papersearch.index.documents import to_document
-from papersearch.index.segment import doc_width
+from papersearch.index.segment import Segment, doc_width
+from papersearch.index.toc import SegmentEntry
 
 np = pytest.importorskip("numpy")
 
@@ -137,3 +140,50 @@ def test_segments_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_without_numpy_terms_are_collected_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "papersearch.arrays.postings", None)
     assert writer._collector() is Tokens
+
+
+def bytes_of(folder: Path, entry: SegmentEntry) -> list[bytes]:
+    """Those of its files, without its name and the checksum of the directory that has it."""
+    files = [(folder / name).read_bytes() for name in entry.file_names()]
+    return [data[: -len("CRC-PSFE")].replace(entry.segment_id.encode(), b"") for data in files]
+
+
+@pytest.mark.parametrize("cut", [(1,), (100,), (40, 41, 220)])
+def test_segments_are_merged_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: tuple[int, ...]
+) -> None:
+    """On arrays, and posting by posting; whatever the stored objects of the first one are."""
+    papers = read(SHIPPED).papers
+    made = [to_document(papers[n % len(papers)], jieba_words)._replace(id=str(n)) for n in range(5 * len(papers))]
+    bounds = [0, *(at for at in cut if at < len(made)), len(made)]
+    entries = []
+    for start, end in pairwise(bounds):
+        segments = writer.SegmentsWriter(tmp_path)
+        for document in made[start:end]:
+            segments.add(document)
+        entries += segments.finish()
+    sources = [Segment(str(tmp_path), entry) for entry in entries]
+    written = []
+    for name, least in (("mergedonarrays00", 0), ("mergedwithout000", sys.maxsize)):
+        monkeypatch.setattr(builder, "ROWS_FOR_ARRAYS", least)
+        entry = builder.merge_segments(str(tmp_path), sources, name)
+        assert (entry.documents, len(entry.files)) == (len(made), 2)
+        written.append(bytes_of(tmp_path, entry))
+    assert written[0] == written[1]
+    whole = writer.SegmentsWriter(tmp_path)
+    for document in made:
+        whole.add(document)
+    (entry,) = whole.finish()
+    assert written[0] == bytes_of(tmp_path, entry)
+
+
+def test_postings_that_contradict_each_other_are_not_merged(tmp_path: Path) -> None:
+    segments = writer.SegmentsWriter(tmp_path)
+    for paper in read(SHIPPED).papers:
+        segments.add(to_document(paper, jieba_words))
+    (entry,) = segments.finish()
+    field = Segment(str(tmp_path), entry).field("text")
+    assert field is not None
+    field.lows = field.lows[:-1]
+    with pytest.raises(IndexDamagedError, match="positions out of bounds"):
+        postings.merged_rows([(0, field)], 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from papersearch.arrays.stored import Rows as StoredRows
 from papersearch.arrays.stored import runs
 from papersearch.index.builder import Names, Rows
 from papersearch.index.segment import GO_ON, LOW_BITS, SEPARATOR, TERM_BITS, encode
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from papersearch.analysis.tokens import Pairs
+    from papersearch.index.segment import SegmentField
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Shape = tuple[float, tuple[int, ...]]
@@ -74,7 +76,7 @@ class ArrayTokens:
         lows = bytearray(rows.positions.astype(np.uint8))
         rows.positions >>= LOW_BITS
         shapes, numbers = _shapes(rows, self._boosts)
-        return ArrayRows(_names(names, rows_of_term, bytes_of_term), docs, lows, shapes, numbers)
+        return ArrayRows(_names([*map(encode, names)], rows_of_term, bytes_of_term), docs, lows, shapes, numbers)
 
     def _in_order(self) -> tuple[list[str], _Sorted]:
         names = sorted(self._numbers)  # the order of code points is that of UTF-8
@@ -277,10 +279,52 @@ def _sums(codes: Array, sizes: Array, boosts: Array) -> list[float]:
     return exact
 
 
-def _names(names: list[str], rows: Array, sizes: Array) -> Names:
+def merged_rows(sources: Sequence[tuple[int, SegmentField]], width: int) -> Rows:
+    """The postings of a field with positions in several segments as those of one, as they are written.
+
+    Args:
+        sources: for each segment the number that its first document gets, ascending, and what it has of the field.
+        width: bytes of a document's number that is written whole.
+
+    Raises:
+        IndexDamagedError: what they have contradicts itself.
+    """
+    names_of = [field.terms(range(field.term_count)) for _, field in sources]
+    names = sorted(set().union(*names_of))
+    ranks = dict(zip(names, range(len(names)), strict=True))
+    of_names = [np.fromiter(map(ranks.__getitem__, own), np.int32, len(own)) for own in names_of]
+    del names_of, ranks
+    columns: list[list[Array]] = [[], [], [], [], []]
+    lows: list[Array] = []
+    shape_numbers: dict[Shape, int] = {}
+    for (base, field), own_names in zip(sources, of_names, strict=True):
+        stored = StoredRows(field)
+        own = np.array([shape_numbers.setdefault(shape, len(shape_numbers)) for shape in stored.shapes], np.int32)
+        begin = stored.sizes.cumsum() - stored.sizes + sum(map(len, lows))
+        terms, docs = own_names.repeat(stored.rows_of_term), stored.docs + base
+        for column, values in zip(columns, (terms, docs, own[stored.numbers], begin, stored.sizes), strict=True):
+            column.append(values.astype(np.int32))
+        lows.append(stored.lows)
+    terms, docs, numbers, begin, sizes = map(np.concatenate, columns)
+    columns.clear()
+    order = terms.argsort(kind="stable")
+    rows_of_term = np.bincount(terms, minlength=len(names))
+    docs, numbers = docs[order], numbers[order]
+    packed, bytes_of_term = _packed_docs(docs, rows_of_term, width)
+    low_bytes = bytearray(np.concatenate(lows)[runs(begin[order], sizes[order])])
+    firsts, found = _numbered(numbers)
+    by_first = np.argsort(firsts)
+    new_number = np.empty_like(by_first)
+    new_number[by_first] = np.arange(len(by_first))
+    known = list(shape_numbers)
+    shapes = [known[number] for number in numbers[firsts[by_first]].tolist()]
+    return ArrayRows(_names(names, rows_of_term, bytes_of_term), packed, low_bytes, shapes, new_number[found])
+
+
+def _names(names: list[bytes], rows: Array, sizes: Array) -> Names:
     found = Names()
     for start in range(0, len(names), 1 << TERM_BITS):
-        block = [*map(encode, names[start : start + (1 << TERM_BITS)])]
+        block = names[start : start + (1 << TERM_BITS)]
         found.heads.append(block[0])
         found.blocks.append(len(found.data))
         found.data += SEPARATOR + SEPARATOR.join(block)

@@ -395,6 +395,37 @@ class _Part:
         return counts
 
 
+class Rows:
+    """All postings of a field with positions in one segment, decoded.
+
+    Attributes:
+        rows_of_term: how many each term has.
+        docs, sizes: of each its document, and how many positions it has; these are in `lows`, row after row, without
+            their other bits.
+        shapes: weights, with those bits of each position, not shifted.
+        numbers: the shape of each posting.
+    """
+
+    def __init__(self, field: SegmentField) -> None:
+        """Raises IndexDamagedError where they contradict each other."""
+        part = _Part(0, frozenset(), field)
+        rows, begin = (np.array(bounds) for bounds in field.all_bounds())
+        self.rows_of_term = np.diff(rows)
+        self.docs = part._docs_of(self.rows_of_term, begin[:-1], np.diff(begin))
+        shapes = part.shapes(range(part.size))
+        self.sizes = part.counts[shapes]
+        self.lows = part.lows
+        if self.sizes.sum() != len(self.lows):
+            raise part.damage("positions out of bounds")
+        used = np.flatnonzero(np.bincount(shapes, minlength=len(part.counts)))
+        number = np.empty(len(part.counts), np.int64)
+        number[used] = np.arange(len(used))
+        self.numbers: Array = number[shapes]
+        bounds = zip(part.begin[used].tolist(), part.counts[used].tolist(), strict=True)
+        highs = [tuple((part.highs[start : start + count] >> LOW_BITS).tolist()) for start, count in bounds]
+        self.shapes = list(zip(part.weights[used].tolist(), highs, strict=True))
+
+
 class FieldRows:
     """A field's postings over the whole index. The tables of its segments stand one after the other."""
 

@@ -603,6 +603,13 @@ class Segment:
             raise damaged(file.path, f"it does not have one length of {name} per document")
         return lengths
 
+    def packed(self) -> tuple[bytes, memoryview[Any], Sequence[int], Sequence[int]]:
+        """(dictionary of the stored objects, all of them compressed, where each begins, their sizes before)."""
+        starts, sizes = self._stored_start.tolist(), self._stored_size.tolist()
+        if starts[-1] != len(self._stored):
+            raise damaged(self.files[DOCUMENTS].path, "its stored objects do not end where they should")
+        return self._dictionary, self._stored, starts, sizes
+
     def stored(self, doc: int) -> bytes:
         """The stored JSON object of a document as it was written."""
         start, end, size = self._stored_start[doc], self._stored_start[doc + 1], self._stored_size[doc]
