@@ -286,7 +286,10 @@ class ArrayColumns:
         self._size = len(lengths)
         self._memory = _Memory()
         self._own = threading.local()
-        self._everything = self.some(snapshot.docs())
+        live = np.ones(self._size, bool)
+        for base, segment in snapshot.segments():
+            live[[base + doc for doc in segment.deleted]] = False
+        self._everything = Mask(live)
         self._ranking: Ranking | None = None
 
     # ---- what is read from the index
