@@ -24,10 +24,12 @@ from papersearch import open_index
 from papersearch.columns import DictColumns
 from papersearch.errors import IndexDamagedError
 from papersearch.fields import FACETS, FIELDS, GRAMS, TEXT
+from papersearch.ideas import Form
 from papersearch.index import builder, segment
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.segment import CODE_BITS, LOW_BITS
 from papersearch.index.writer import Document, IndexWriter
+from papersearch.occurrences import Occurrences
 from papersearch.paper import Paper, Section
 from papersearch.query import SORTS, Exact, Years, parse_query
 from papersearch.scoring import idf, saturation
@@ -187,6 +189,23 @@ def test_what_lies_near_an_idea_adds_the_same(tmp_path: Path) -> None:
             assert any(part.name.startswith("related ") and part.value > 0 for f in answer.found for part in f.parts)
             for limit in range(1, len(answer.found)):
                 assert searcher.search(asked.replace(limit=limit)).found == answer.found[:limit]
+
+
+def test_what_was_read_for_some_documents_is_never_taken_for_that_of_others(tmp_path: Path) -> None:
+    """Terms of which several may stand in a place, in whatever order and for whatever documents they are asked for."""
+    snapshot = in_pieces(papers(300, 12), tmp_path)
+    text, grams = snapshot.field(TEXT), snapshot.field(GRAMS)
+    terms = ("~graph", "graph"), ("~network", "network"), ("yak",), ("~train", "train")
+    forms = [Form(((TEXT, one, 0),)) for one in terms]
+    forms += [Form(((TEXT, one, 0), (TEXT, other, 1))) for one in terms for other in terms]
+    everything, rng = set(snapshot.docs()), random.Random(13)
+    whole = {form: Occurrences(text, grams).starts(form, everything) for form in forms}
+    assert sum(map(len, whole.values())) > 300
+    for _ in range(20):
+        occurrences = Occurrences(text, grams)
+        for _ in range(40):
+            form, docs = rng.choice(forms), set(rng.sample(sorted(everything), rng.choice((1, 5, 40, 150, 300))))
+            assert occurrences.starts(form, docs) == {d: whole[form][d] for d in docs & whole[form].keys()}
 
 
 @pytest.mark.parametrize("kind", [False, True])

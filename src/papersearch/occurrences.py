@@ -235,9 +235,9 @@ def _picked(places: Places, docs: set[int]) -> Places:
 
 
 def _places(postings: Postings, docs: set[int] | None = None) -> Places:
-    """Document → positions of the postings of some documents, or of all."""
+    """Document → positions of the postings of some documents and of no others, or of all."""
     held = postings.docs
-    if docs is None or len(docs) >= len(held):
+    if docs is None or (len(docs) >= len(held) and docs.issuperset(held)):
         counts, positions = postings.all_positions()
         ends = list(accumulate(counts))
         return {doc: positions[start:end] for doc, start, end in zip(held, [0, *ends], ends)}  # noqa: B905
