@@ -13,7 +13,7 @@ from math import inf
 
 from papersearch.fields import GRAMS, TEXT
 from papersearch.ideas import Form
-from papersearch.occurrences import FEW, NEAR_WORDS, Occurrences, distance, united, width
+from papersearch.occurrences import FEW, NEAR_WORDS, Occurrences, distance, picked, united, width
 from papersearch.scoring import K1, B, dampening, idf
 
 TYPE_CHECKING = False
@@ -257,7 +257,7 @@ class _Column:
             return self.values
         if self._values is None:
             return self._calculate(docs)
-        return _picked(self._values, docs)
+        return picked(self._values, docs)
 
     def top(self, limit: int) -> list[tuple[int, float]]:
         """The `limit` largest rows, as Columns.top() gives them."""
@@ -569,11 +569,6 @@ def _most_of(column: _Column) -> float:
 def _least_of(values: dict[int, float], limit: int) -> float:
     """The last of so many largest values."""
     return sorted(values.values(), reverse=True)[: max(limit, 1)][-1]
-
-
-def _picked(values: dict[int, float], docs: set[int]) -> dict[int, float]:
-    """Those of the values whose documents are among some."""
-    return {doc: values[doc] for doc in values.keys() & docs}
 
 
 class _Against(dict[int, float]):

@@ -13,10 +13,12 @@ from papersearch.index.segment import LOW_BITS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from typing import TypeVar
 
     from papersearch.ideas import Form
     from papersearch.index.reader import FieldReader, Postings
 
+    _Value = TypeVar("_Value")
     Scores = dict[int, float]
     """Document → a number."""
     Places = dict[int, list[int]]
@@ -55,7 +57,7 @@ def _found(frequencies: Scores) -> Found | None:
         return None
     return Found(
         frequencies.keys(),
-        lambda docs: frequencies.copy() if docs is None else {d: frequencies[d] for d in docs & frequencies.keys()},
+        lambda docs: frequencies.copy() if docs is None else picked(frequencies, docs),
     )
 
 
@@ -95,7 +97,7 @@ class Occurrences:
             if len(terms) == 1 and len(terms[0]) > 1:
                 return self._zoned(key, terms[0], zone)
             return _found(self._boosted(self._column(key, terms, self._docs_of(key, terms, None)), zone))
-        return _found(self._boosted_phrase(self._phrase(form), zone))
+        return _found(self._boosted(self._phrase(form), zone))
 
     def _zoned(self, key: str, term: str, zone: str | None) -> Found | None:
         """As _boosted(), of one term: zones begin at multiples of 256, so that rough positions are enough."""
@@ -115,7 +117,7 @@ class Occurrences:
         """Document → where the phrase begins; of documents of `within` if that is given."""
         known = self._phrases.get(form.parts)
         if known is not None:
-            return known if within is None else _picked(known, within)
+            return known if within is None else picked(known, within)
         # The rarest first: where no document has several of them, those that are left are not even read, and the few
         # places of the rarest are looked for among the many of the others.
         parts = sorted([(self._often(key, terms), key, terms, offset) for key, terms, offset in form.parts])
@@ -188,18 +190,10 @@ class Occurrences:
             known = self._characters[char] = {doc: sorted(positions) for doc, positions in places.items()}
         return known
 
-    def _boosted(self, places: Places, zone: str | None) -> Scores:
-        """Positions as a boosted frequency; with a zone, only those inside it."""
-        scores: Scores = {}
-        low, high = FIELDS[zone].zone if zone else (0, 2**32)
-        for doc, positions in places.items():
-            frequency = sum([boost_at(p) for p in positions if low <= p < high])
-            if frequency:
-                scores[doc] = frequency
-        return scores
-
-    def _boosted_phrase(self, places: Places, zone: str | None) -> Scores:
-        """As _boosted(), of where phrases begin, which may be before the first position of a zone or of all."""
+    @staticmethod
+    def _boosted(places: Places, zone: str | None) -> Scores:
+        """Positions as a boosted frequency; with a zone, only those inside it. Where a phrase begins may be before the
+        first position of a zone or of all."""
         scores: Scores = {}
         low, high = FIELDS[zone].zone if zone else (-(2**32), 2**32)
         boosts = _boosts
@@ -216,7 +210,7 @@ class Occurrences:
         """Document → positions at which the form begins, for some documents."""
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
-            return _picked(self._column(key, terms, docs), docs)
+            return picked(self._column(key, terms, docs), docs)
         return self._phrase(form, docs)
 
 
@@ -229,9 +223,9 @@ def united(several: Sequence[Collection[int]]) -> set[int]:
     return found.union(*others) if others else found
 
 
-def _picked(places: Places, docs: set[int]) -> Places:
-    """Those in some documents."""
-    return {doc: places[doc] for doc in docs & places.keys()}
+def picked(values: dict[int, _Value], docs: set[int]) -> dict[int, _Value]:
+    """Those of some documents."""
+    return {doc: values[doc] for doc in docs & values.keys()}
 
 
 def _places(postings: Postings, docs: set[int] | None = None) -> Places:
@@ -273,7 +267,7 @@ def _weighed(
     if wanted is None or len(wanted) * FEW > len(held):
         weights = weigh(postings, None)
         found = dict(zip(held, weights, strict=True))
-        return found if wanted is None else {doc: found[doc] for doc in wanted & found.keys()}
+        return found if wanted is None else picked(found, wanted)
     docs = sorted(wanted.intersection(held))
     return dict(zip(docs, weigh(postings, [bisect_left(held, doc) for doc in docs]), strict=True))
 

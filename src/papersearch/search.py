@@ -14,7 +14,7 @@ from operator import add
 from papersearch import filters
 from papersearch.analysis.normalize import exact_value, fold, is_cjk
 from papersearch.analysis.tokens import INITIALS_MARK, STEM_MARK
-from papersearch.columns import DictColumns
+from papersearch.columns import ROUNDING, DictColumns
 from papersearch.errors import UsageError
 from papersearch.fields import FIELDS, GRAMS, TEXT
 from papersearch.glossary import shipped
@@ -69,9 +69,7 @@ REMEMBERED_NAMES = 1 << 13
 """Names of the glossary, and words that may be initials, of which the forms are."""
 REMEMBERED_FILTERS = 64
 TIE = 2e-9
-"""Scores that differ by less may tie: what is shown is rounded to 9 digits."""
-MARGIN = 1e-6
-"""More than what ties, and than what a score and a bound of it can differ by for their rounding."""
+"""Scores that differ by less may tie: what is shown is rounded to 9 digits. Bounds leave ROUNDING, which is more."""
 
 
 ORDER: tuple[Stage, ...] = ("all", "fuzzy", "some")
@@ -892,7 +890,7 @@ class _Search:
             for matcher, scores in zip(found, held, strict=True)
         ]
         most += [columns.scaled(columns.lesser(a, b), NEAR_BONUS) for a, b in pairwise(held)]
-        least = columns.last_of_top(column, end) - more - MARGIN
+        least = columns.last_of_top(column, end) - more - ROUNDING
         return self._reaching(columns.raised(columns.kept(column, best), most), least)
 
     def _reaching(self, column: Column, least: float) -> Docs:
@@ -924,7 +922,9 @@ class _Search:
         if end is not None and 0 < end < len(column) and lacks:
             # What could not be among those shown with all of it needs none of it.
             raised = columns.raised(column, [row.scores for row in raises])
-            shown = self._reaching(raised, columns.last_of_top(raised, end) - sum(lack.most for lack in lacks) - MARGIN)
+            shown = self._reaching(
+                raised, columns.last_of_top(raised, end) - sum(lack.most for lack in lacks) - ROUNDING
+            )
             lacks = [
                 Lack(lack.text, here, lack.near, lack.most)
                 for lack in lacks

@@ -245,9 +245,14 @@ def _shapes(rows: _Sorted, boosts: list[float]) -> tuple[list[Shape], Array]:
         found.append(number)
     numbers[several] = found
     order = np.argsort(firsts)
-    new_number = np.empty_like(order)
-    new_number[order] = np.arange(len(order))
-    return [shapes[i] for i in order.tolist()], new_number[numbers]
+    return [shapes[i] for i in order.tolist()], _inverse(order)[numbers]
+
+
+def _inverse(order: Array) -> Array:
+    """For each number where it stands in an order of them."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places
 
 
 def _numbered(keys: Array) -> tuple[Array, Array]:
@@ -314,11 +319,9 @@ def merged_rows(sources: Sequence[tuple[int, SegmentField]], width: int) -> Rows
     low_bytes = bytearray(np.concatenate(lows)[runs(begin[order], sizes[order])])
     firsts, found = _numbered(numbers)
     by_first = np.argsort(firsts)
-    new_number = np.empty_like(by_first)
-    new_number[by_first] = np.arange(len(by_first))
     known = list(shape_numbers)
     shapes = [known[number] for number in numbers[firsts[by_first]].tolist()]
-    return ArrayRows(_names(names, rows_of_term, bytes_of_term), packed, low_bytes, shapes, new_number[found])
+    return ArrayRows(_names(names, rows_of_term, bytes_of_term), packed, low_bytes, shapes, _inverse(by_first)[found])
 
 
 def _names(names: list[bytes], rows: Array, sizes: Array) -> Names:

@@ -12,7 +12,6 @@ import zlib
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
 from operator import add, ne, sub
@@ -642,6 +641,8 @@ def merge_segments(folder: str, segments: Sequence[Segment], segment_id: str) ->
     Works on the files, a field at a time: exact lengths and weights stay exact, and no text is analysed again. Raises
     IndexDamagedError if a byte of them is not what was written: it would get a fresh checksum.
     """
+    from concurrent.futures import ThreadPoolExecutor  # most builds and edits merge nothing
+
     for segment in segments:
         for file in segment.files.values():
             file.check()
