@@ -23,8 +23,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
-from papersearch.index import builder, codec, flatfile, reader, segment, toc
-from papersearch.index import verify as verifying
+from papersearch.index import builder, codec, flatfile, lexicon, reader, segment, toc
 from papersearch.index.flatfile import FlatFile, FlatWriter
 from papersearch.index.reader import Snapshot, open_snapshot, read_generation
 from papersearch.index.verify import verify
@@ -174,9 +173,9 @@ def filled(folder: Path, count: int = 30, seed: int = 1) -> Model:
                     tokens = [
                         (rng.choice(TERMS[:8]), rng.randrange(3000), rng.choice([0.5, 1.0, 3.0])) for _ in range(20)
                     ]
-                    document = Document(
-                        f"p{number}", {"text": tokens}, {}, {"venue": ["NeurIPS"]}, {"id": f"p{number}"}
-                    )
+                    pairs = [("".join(rng.sample("论文检索模型", 2)), rng.randrange(3000), 1.0) for _ in range(4)]
+                    fields = {"text": tokens, "grams": pairs}
+                    document = Document(f"p{number}", fields, {}, {"venue": ["NeurIPS"]}, {"id": f"p{number}"})
                     writer.add(document)
                     model.add(document)
                 writer.commit({})
@@ -346,7 +345,7 @@ def read_everything(folder: Path) -> list[Any]:
     with open_snapshot(folder) as snapshot:
         everything += [snapshot.meta, snapshot.doc_count, list(snapshot.docs()), snapshot.ids(), snapshot.doc_of("p1")]
         everything += [snapshot.stored(doc) for doc in snapshot.docs()]
-        for name in ("text", "venue", "id"):
+        for name in ("text", "grams", "venue", "id"):
             field = snapshot.field(name)
             everything += [field.total_length, list(field.lengths), field.has_prefix("a")]
             for term in field.terms():
@@ -451,14 +450,14 @@ def only(wanted: str, change: Callable[[Any], Any]) -> Callable[[str, Any], Any]
 
 def as_in_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks of terms, and documents that are not written whole, in a small index."""
-    for module in (builder, segment, verifying):
+    for module in (builder, segment, lexicon):
         monkeypatch.setattr(module, "TERM_BITS", 1)
     for module in (builder, segment):
         monkeypatch.setattr(module, "doc_width", lambda documents: 2)
 
 
 def other_codes(packed: Any, change: Callable[[int], int]) -> bytes:
-    """Codes of shapes, of one block, packed anew after each was changed."""
+    """Compressed bytes, of one part, compressed anew after each was changed."""
     return zlib.compress(bytes(map(change, zlib.decompress(bytes(packed)))))
 
 
@@ -468,11 +467,15 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/docs", lambda docs: docs[:-1]),
     ("inv", "text/docs", lambda docs: None),
     ("inv", "text/docs", lambda docs: [0] * len(docs)),
-    ("inv", "text/term.rows", lambda rows: rows[::-1]),
+    ("inv", "text/term.rows", lambda rows: zlib.compress(zlib.decompress(bytes(rows))[::-1])),
+    ("inv", "text/term.rows", lambda rows: other_codes(rows, lambda count: 255)),
+    ("inv", "text/term.rows", lambda rows: other_codes(rows, lambda count: 0)),
+    ("inv", "text/term.rows", lambda rows: zlib.compress(zlib.decompress(bytes(rows)) + bytes([1]))),
     ("inv", "text/term.rows", lambda rows: [255] * len(rows)),
-    ("inv", "text/term.rows", lambda rows: [0] * len(rows)),
     ("inv", "text/term.rows", lambda rows: []),
     ("inv", "text/term.rows", lambda rows: [*rows, 1]),
+    ("inv", "text/term.rows.start", lambda starts: starts[::-1]),
+    ("inv", "text/term.rows.start", lambda starts: []),
     ("inv", "text/term.head", lambda text: text[:-1]),
     ("inv", "text/term.head", lambda text: text[::-1]),
     ("inv", "text/term.head", lambda text: []),
@@ -489,12 +492,25 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/saved.bytes", lambda saved: [255] * len(saved)),
     ("inv", "text/term.bytes", lambda text: [0xFF] * len(text)),
     ("inv", "text/term.bytes", lambda text: text[::-1]),
+    ("inv", "grams/pair.char", lambda chars: chars[::-1]),
+    ("inv", "grams/pair.char", lambda chars: [*chars[:-1], chars[0]]),
+    ("inv", "grams/pair.char", lambda chars: array("I", [1 << 31] * len(chars))),
+    ("inv", "grams/pair.char", lambda chars: []),
+    ("inv", "grams/pair.first", lambda numbers: numbers[::-1]),
+    ("inv", "grams/pair.first", lambda numbers: [numbers[0], *[255] * (len(numbers) - 2), numbers[-1]]),
+    ("inv", "grams/pair.first", lambda numbers: numbers[1:]),
+    ("inv", "grams/pair.start", lambda starts: [starts[0], *[255] * (len(starts) - 2), starts[-1]]),
+    ("inv", "grams/pair.start", lambda starts: []),
+    ("inv", "grams/pair.next", lambda ways: [255] * len(ways)),
+    ("inv", "grams/pair.next", lambda ways: [0] * len(ways)),
+    ("inv", "grams/pair.next", lambda ways: ways[:-1]),
+    ("inv", "grams/pair.next", lambda ways: None),
     ("inv", "text/shape.code", lambda codes: other_codes(codes, lambda code: 255)),
     ("inv", "text/shape.code", lambda codes: other_codes(codes, lambda code: 254)),
     ("inv", "text/shape.code", lambda codes: other_codes(codes, lambda code: 0)),
     ("inv", "text/shape.code", lambda codes: [0] * len(codes)),
-    ("inv", "text/code.start", lambda starts: starts[::-1]),
-    ("inv", "text/code.start", lambda starts: starts[:-1]),
+    ("inv", "text/shape.code.start", lambda starts: starts[::-1]),
+    ("inv", "text/shape.code.start", lambda starts: starts[:-1]),
     ("inv", "text/shape.code", lambda codes: codes[:-1]),
     ("inv", "text/shape.code", lambda codes: None),
     ("inv", "text/shape.weight", lambda weights: [float("nan")] * len(weights)),
@@ -525,6 +541,12 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "meta", lambda meta: {}),
     ("inv", "meta", lambda meta: meta | {"fields": []}),
     ("inv", "meta", lambda meta: meta | {"fields": {"text": 1}}),
+    ("inv", "meta", lambda meta: meta | {"fields": dict.fromkeys(meta["fields"], 1)}),
+    ("inv", "meta", lambda meta: meta | {"terms": []}),
+    ("inv", "meta", lambda meta: meta | {"terms": meta["terms"] | {"text": -1}}),
+    ("inv", "meta", lambda meta: meta | {"terms": meta["terms"] | {"text": 1 << 70}}),
+    ("inv", "meta", lambda meta: meta | {"terms": meta["terms"] | {"text": None}}),
+    ("inv", "meta", lambda meta: meta | {"terms": meta["terms"] | {"grams": meta["terms"]["grams"] + 1}}),
     ("inv", "meta", lambda meta: meta | {"fields": {"text": False}}),
     ("inv", "meta", lambda meta: meta | {"fields": {"absent": True}}),
     ("inv", "meta", lambda meta: meta | {"segment": "0" * 16}),

@@ -726,7 +726,7 @@ def test_the_table_of_contents_is_json_with_its_checksum_first(tmp_path: Path) -
     data = (tmp_path / "toc.json").read_bytes()
     table = json.loads(data)
     assert list(table)[:3] == ["crc32", "format", "generation"] and table["meta"] == {"made by": "test"}
-    assert data.startswith(b'{"crc32":"%s","format":4,"generation":1,' % table["crc32"].encode())
+    assert data.startswith(b'{"crc32":"%s","format":5,"generation":1,' % table["crc32"].encode())
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from papersearch.errors import UsageError
 from papersearch.index.builder import InvertedWriter, TermPostings, packed_docs
-from papersearch.index.flatfile import FlatFile
-from papersearch.index.segment import CODE_BITS, GO_ON, TERM_BITS, SegmentField, doc_width, encode
+from papersearch.index.flatfile import SIZES, FlatFile
+from papersearch.index.lexicon import GO_ON, PAIR_NEXT, TERM_BITS, encode
+from papersearch.index.segment import CODE_BITS, SegmentField, doc_width
 
 ascending = st.sets(st.integers(0, 400), min_size=1, max_size=60).map(sorted)
 
@@ -45,8 +46,16 @@ def check(field: SegmentField, terms: list[TermPostings]) -> None:
             assert field.positions_of(rows)[1] == positions
 
 
+words = st.text(min_size=1, max_size=4)
+pairs = st.text("一丁七万丈三上下a\0\ud800𠀀", min_size=1, max_size=2) | st.text(min_size=1, max_size=2)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.text(min_size=1, max_size=4), ascending, min_size=1, max_size=300), st.integers(0, 3))
+@given(
+    st.dictionaries(words, ascending, min_size=1, max_size=300)
+    | st.dictionaries(pairs, ascending, min_size=1, max_size=300),
+    st.integers(0, 3),
+)
 def test_what_is_written_is_read(postings: dict[str, list[int]], size: int) -> None:
     spread = (1, 40, 700, 50_000)[size]  # documents of one, two, three and four bytes
     terms = [posted(term, [doc * spread for doc in postings[term]]) for term in sorted(postings, key=encode)]
@@ -55,7 +64,7 @@ def test_what_is_written_is_read(postings: dict[str, list[int]], size: int) -> N
         assert field.width == (2, 2, 3, 4)[size]
         check(field, terms)
         numbers = range(field.term_count)
-        for text in [*postings, "", "a", "中", "\U0010ffff"]:
+        for text in [*postings, *(text[:1] for text in postings), "", "a", "中", "\U0010ffff", "一a", "a一", "一丁七"]:
             assert field.find(encode(text)) == (
                 [term for term, *_ in terms].index(encode(text)) if text in postings else -1
             )
@@ -70,8 +79,33 @@ def test_terms_of_very_many_documents_and_blocks_of_all_sizes(tmp_path: Path) ->
         posted(f"w{n:05}", sorted(rng.sample(range(5000), rng.choice((1, 1, 1, 2, 300, 4000))))) for n in range(900)
     ]
     field = written(tmp_path, 5000, terms)
-    assert len(field.heads) == -(-900 >> TERM_BITS) and field.row_count > 4 << CODE_BITS
+    assert field.term_count > 4 << TERM_BITS and field.row_count > 4 << CODE_BITS
     check(field, terms)
+
+
+def test_pairs_of_very_many_characters(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    chars = [chr(0x4E00 + n) for n in range(0, 20_000, 7)]
+    texts = {rng.choice(chars) + rng.choice(chars) for _ in range(4000)} | set(rng.sample(chars, 50))
+    texts |= {chars[5] + other for other in chars} | {other + chars[9] for other in chars}
+    terms = [posted(text, [n % 50]) for n, text in enumerate(sorted(texts))]
+    field = written(tmp_path, 50, terms)
+    assert f"f/{PAIR_NEXT}" in FlatFile(str(tmp_path / f"{'0' * 16}.inv"))
+    check(field, terms)
+    for char in (chars[5], chars[9], chars[-1], "丁"):
+        assert field.texts_with(encode(char)) == sorted(text for text in texts if char in text)
+    assert field.texts_with(encode(chars[5] + chars[9])) == [chars[5] + chars[9]]
+    assert field.texts_with(encode(chars[5])[1:]) == [t for t in sorted(texts) if encode(chars[5])[1:] in encode(t)]
+    assert field.terms(range(3, 3)) == [] and field.find(b"\xe4\xb8") == -1
+
+
+def test_pairs_take_little_room(tmp_path: Path) -> None:
+    rng = random.Random(8)
+    texts = sorted({chr(0x4E00 + rng.randrange(3000)) + chr(0x4E00 + rng.randrange(3000)) for _ in range(100_000)})
+    written(tmp_path, 50, [posted(text, [n % 50]) for n, text in enumerate(texts)])
+    file = FlatFile(str(tmp_path / f"{'0' * 16}.inv"))
+    size = sum(SIZES[file.section(name).format] * file.count(name) for name in file.names() if "pair." in name)
+    assert size < 2 * len(texts)
 
 
 def test_whole_values_have_neither_codes_nor_positions(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from papersearch.arrays.stored import Rows as StoredRows
 from papersearch.arrays.stored import runs
 from papersearch.index.builder import Names, Rows
-from papersearch.index.segment import GO_ON, LOW_BITS, SEPARATOR, TERM_BITS, encode
+from papersearch.index.lexicon import GO_ON, encode
+from papersearch.index.segment import LOW_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -326,11 +327,7 @@ def merged_rows(sources: Sequence[tuple[int, SegmentField]], width: int) -> Rows
 
 def _names(names: list[bytes], rows: Array, sizes: Array) -> Names:
     found = Names()
-    for start in range(0, len(names), 1 << TERM_BITS):
-        block = names[start : start + (1 << TERM_BITS)]
-        found.heads.append(block[0])
-        found.blocks.append(len(found.data))
-        found.data += SEPARATOR + SEPARATOR.join(block)
+    found.terms = names
     found.counts, found.sizes = (array("I", column.astype(np.uintc).tobytes()) for column in (rows, sizes))
     return found
 

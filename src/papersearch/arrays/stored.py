@@ -9,7 +9,8 @@ import numpy as np
 
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
-from papersearch.index.segment import BLOCK_BITS, CODE_BITS, GO_ON, LOW_BITS, ODD, encode
+from papersearch.index.lexicon import GO_ON, encode
+from papersearch.index.segment import BLOCK_BITS, CODE_BITS, LOW_BITS, ODD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

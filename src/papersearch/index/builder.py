@@ -20,15 +20,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 from papersearch.analysis.tokens import Pairs, Terms
 from papersearch.errors import UsageError
 from papersearch.index.flatfile import FlatWriter, damaged, narrow
+from papersearch.index.lexicon import (
+    BLOCK_BYTE,
+    GO_ON,
+    PAIR_CHAR,
+    PAIR_FIRST,
+    PAIR_NEXT,
+    PAIR_START,
+    SEPARATOR,
+    TERM_BITS,
+    TERM_BYTES,
+    TERM_HEAD,
+    encode,
+)
 from papersearch.index.segment import (
     BLOCK_BITS,
-    BLOCK_BYTE,
     BLOCK_DOC,
     BLOCK_ROW,
     CODE_BITS,
-    CODE_START,
+    COUNT_BITS,
     DOCS,
-    GO_ON,
     LARGE,
     LARGE_VALUE,
     LENGTH,
@@ -38,11 +49,11 @@ from papersearch.index.segment import (
     ODD_ROW,
     ODD_START,
     ODD_WEIGHT,
+    PACKED_START,
     POSITION_LOW,
     POSITION_START,
     SAVED_BYTES,
     SAVED_TERM,
-    SEPARATOR,
     SHAPE_CODE,
     SHAPE_HIGH,
     SHAPE_START,
@@ -51,15 +62,12 @@ from papersearch.index.segment import (
     STORED_DICTIONARY,
     STORED_SIZE,
     STORED_START,
-    TERM_BITS,
-    TERM_BYTES,
-    TERM_HEAD,
     TERM_ROWS,
+    TERMS,
     TOO_LARGE,
     Segment,
     SegmentField,
     doc_width,
-    encode,
 )
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
@@ -79,7 +87,7 @@ MAX_SHAPES = ODD
 PACKING_LEVEL = 3
 """For zlib. Level 6 takes off another 4% and half as long again."""
 CODES_LEVEL = 6
-"""The same for codes of shapes, which are few and much alike."""
+"""The same for codes of shapes and numbers of rows, which are few and much alike."""
 COPIED_AT_ONCE = 1 << 20
 ROWS_FOR_ARRAYS = 1 << 18
 """Postings of a field from which on they are merged on arrays: it takes a while to load them."""
@@ -431,28 +439,63 @@ class _Shapes(dict[Shape, int]):
 
 
 class Names:
-    """The terms of a field as they are written, with their numbers of rows and the bytes of their documents."""
+    """The terms of a field as they are written, ascending, with their numbers of rows and the bytes of their
+    documents."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
-        """SEPARATOR and a term, one after the other."""
-        self.heads: list[bytes] = []
-        """The first term of each block."""
-        self.blocks: list[int] = []
-        """Where each begins in the data."""
+        self.terms: list[bytes] = []
         self.counts, self.sizes = array("I"), array("I")
 
     def add(self, term: bytes, rows: int, size: int) -> None:
         """Take the next one. Raises UsageError if it cannot be told from its neighbours."""
         if SEPARATOR in term:
             raise UsageError(f"a term holds the byte FF, which no text in UTF-8 does: {term!r}")
-        if not len(self.counts) & ((1 << TERM_BITS) - 1):
-            self.heads.append(term)
-            self.blocks.append(len(self.data))
-        self.data += SEPARATOR
-        self.data += term
+        self.terms.append(term)
         self.counts.append(rows)
         self.sizes.append(size)
+
+
+def lexicon_of(terms: list[bytes]) -> dict[str, array[int] | bytes]:
+    """The sections of the terms of a field: those of pairs where they can be that."""
+    return _pairs(terms) or _words(terms)
+
+
+def _words(terms: list[bytes]) -> dict[str, array[int] | bytes]:
+    sizes = accumulate([len(term) + 1 for term in terms], initial=0)
+    starts = array("Q", sizes)
+    return {
+        TERM_BYTES: b"".join([SEPARATOR, SEPARATOR.join(terms), SEPARATOR]),
+        TERM_HEAD: SEPARATOR.join(terms[:: 1 << TERM_BITS]),
+        BLOCK_BYTE: narrow(array("Q", [*starts[: -1 : 1 << TERM_BITS], starts[-1]]), starts[-1]),
+    }
+
+
+def _pairs(terms: list[bytes]) -> dict[str, array[int] | bytes] | None:
+    texts = []
+    for term in terms:
+        text = term.decode("utf-8", "surrogatepass")
+        if not 1 <= len(text) <= 2:
+            return None
+        texts.append(text)
+    chars = sorted(set("".join(texts)))
+    number_of = {char: number for number, char in enumerate(chars, 1)}
+    first, start, packed = array("Q", [0]), array("Q", [0]), bytearray()
+    ways = [bytes([GO_ON]) * (way // GO_ON) + bytes([way % GO_ON]) for way in range(len(chars) + 1)]
+    at = 0
+    for char in chars:
+        begin = at
+        while at < len(texts) and texts[at][0] == char:
+            at += 1
+        seconds = [number_of[text[1]] if len(text) == 2 else 0 for text in texts[begin:at]]
+        packed += b"".join([ways[second - before] for before, second in zip([0, *seconds], seconds)])  # noqa: B905
+        first.append(at)
+        start.append(len(packed))
+    return {
+        PAIR_CHAR: narrow(list(map(ord, chars))),
+        PAIR_FIRST: narrow(first, first[-1]),
+        PAIR_START: narrow(start, start[-1]),
+        PAIR_NEXT: bytes(packed),
+    }
 
 
 def packed_docs(docs: Sequence[int], width: int) -> bytes:
@@ -541,7 +584,7 @@ class InvertedWriter:
     def __init__(self, folder: str, segment_id: str, documents: int) -> None:
         self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{INVERTED}"))
         self.width = doc_width(documents)
-        self._file.meta.update(segment=segment_id, documents=documents, fields={})
+        self._file.meta.update({"segment": segment_id, "documents": documents, "fields": {}, TERMS: {}})
 
     def write_field(self, name: str, positional: bool, terms: Iterable[TermPostings]) -> None:
         """Write a field; terms ascend by their bytes."""
@@ -569,24 +612,30 @@ class InvertedWriter:
     def _put_names(self, name: str, terms: Names) -> None:
         counts, sizes = terms.counts, terms.sizes
         saved = [count * self.width - size for count, size in zip(counts, sizes, strict=True)]
-        self._put(name, TERM_BYTES, terms.data + SEPARATOR)
-        self._put(name, TERM_HEAD, SEPARATOR.join(terms.heads))
-        self._put(name, BLOCK_BYTE, narrow(array("Q", [*terms.blocks, len(terms.data)]), len(terms.data)))
-        for section, values in ((BLOCK_ROW, counts), (BLOCK_DOC, sizes)):
-            sums = list(accumulate(values, initial=0))
+        for section, values in lexicon_of(terms.terms).items():
+            self._put(name, section, values)
+        for section, numbers in ((BLOCK_ROW, counts), (BLOCK_DOC, sizes)):
+            sums = list(accumulate(numbers, initial=0))
             self._put(name, section, narrow(array("Q", [*sums[: -1 : 1 << TERM_BITS], sums[-1]]), sums[-1]))
         self._put_small(name, TERM_ROWS, counts)
         self._put(name, SAVED_TERM, narrow([number for number, less in enumerate(saved) if less]))
         self._put(name, SAVED_BYTES, narrow([less for less in saved if less]))
+        self._file.meta[TERMS][name] = len(terms.terms)
 
     def _put_small(self, name: str, section: str, numbers: Sequence[int]) -> None:
-        """Write numbers, a byte each, and those that are too large for one apart."""
+        """Write numbers, a byte each before they are compressed, and those that are too large for one apart."""
         large = [i for i, number in enumerate(numbers) if number >= TOO_LARGE]
-        data = bytearray(map(min, numbers, repeat(TOO_LARGE)))
-        self._put(name, section, data)
+        self._put_packed(name, section, bytes(map(min, numbers, repeat(TOO_LARGE))), COUNT_BITS)
         if large:
             self._put(name, section + LARGE, narrow(large))
             self._put(name, section + LARGE_VALUE, narrow([numbers[i] for i in large]))
+
+    def _put_packed(self, name: str, section: str, data: bytes, bits: int) -> None:
+        """Write bytes of which 1 << bits are compressed together."""
+        packed = [zlib.compress(data[i : i + (1 << bits)], CODES_LEVEL) for i in range(0, len(data), 1 << bits)]
+        starts = array("Q", accumulate(map(len, packed), initial=0))
+        self._put(name, section, b"".join(packed))
+        self._put(name, section + PACKED_START, narrow(starts, starts[-1]))
 
     def _put(self, field: str, section: str, values: array[Any] | bytes | bytearray) -> None:
         self._file.put(f"{field}/{section}", values)
@@ -604,11 +653,7 @@ class InvertedWriter:
         odd_shapes = [shapes[rows.numbers[row]] for row in odd_rows]
         self._put(name, SHAPE_WEIGHT, array("d", [shapes[number][0] for number in table]))
         if len(table) != 1 or odd_rows:
-            block = 1 << CODE_BITS
-            packed = [zlib.compress(codes[i : i + block], CODES_LEVEL) for i in range(0, len(codes), block)]
-            self._put(name, SHAPE_CODE, b"".join(packed))
-            starts = array("Q", accumulate(map(len, packed), initial=0))
-            self._put(name, CODE_START, narrow(starts, starts[-1]))
+            self._put_packed(name, SHAPE_CODE, codes, CODE_BITS)
         if odd_rows:
             self._put(name, ODD_ROW, narrow(odd_rows))
             self._put(name, ODD_WEIGHT, array("d", [weight for weight, _ in odd_shapes]))

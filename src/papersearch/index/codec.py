@@ -52,7 +52,8 @@ from papersearch.index.builder import (
     json_bytes,
     merge_segments,
 )
-from papersearch.index.segment import Segment, SegmentField, encode
+from papersearch.index.lexicon import encode
+from papersearch.index.segment import Segment, SegmentField
 from papersearch.index.toc import (
     DOCUMENTS,
     INVERTED,

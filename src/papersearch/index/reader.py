@@ -18,9 +18,10 @@ from bisect import bisect_left
 
 from papersearch.errors import IndexDamagedError, UsageError
 from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.lexicon import encode
 from papersearch.index.objects import loads
 from papersearch.index.places import Places
-from papersearch.index.segment import Segment, SegmentField, encode, locate
+from papersearch.index.segment import Segment, SegmentField, locate
 from papersearch.index.toc import PLACES, TOC_NAME, Toc, read_generation, read_toc
 
 TYPE_CHECKING = False

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import zlib
 from bisect import bisect_left, bisect_right
-from itertools import accumulate, chain, compress, pairwise, repeat
-from operator import add, ne, sub
+from itertools import accumulate, chain, pairwise
+from operator import add, sub
 
 from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.lexicon import SEPARATOR, TERM_BITS, along_ways, open_lexicon
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 
 TYPE_CHECKING = False
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
 
 # Sections of the inverted file, each under "<field>/". Rows are the postings of a field: those of its first term,
 # documents ascending, then those of the second term, and so on.
-TERM_BYTES = "term.bytes"
-TERM_HEAD = "term.head"
 TERM_ROWS = "term.rows"
 SAVED_TERM = "saved.term"
 SAVED_BYTES = "saved.bytes"
-BLOCK_BYTE = "block.byte"
 BLOCK_ROW = "block.row"
 BLOCK_DOC = "block.doc"
 DOCS = "docs"
@@ -34,15 +32,18 @@ SHAPE_WEIGHT = "shape.weight"
 SHAPE_START = "shape.start"
 SHAPE_HIGH = "shape.high"
 SHAPE_CODE = "shape.code"
-CODE_START = "code.start"
 ODD_ROW = "odd.row"
 ODD_WEIGHT = "odd.weight"
 ODD_START = "odd.start"
 ODD_HIGH = "odd.high"
 POSITION_START = "position.start"
 POSITION_LOW = "position.low"
+PACKED_START = ".start"
+"""Further section of bytes that are compressed: where each part of them begins."""
 LARGE, LARGE_VALUE = ".large", ".large.value"
 """Further sections of small numbers: which of them are too large for a byte, and what they are."""
+TERMS = "terms"
+"""In the file's meta: number of terms of each field."""
 # Sections of the documents file.
 STORED_BYTES = "stored.bytes"
 STORED_START = "stored.start"
@@ -50,8 +51,8 @@ STORED_SIZE = "stored.size"
 STORED_DICTIONARY = "stored.dictionary"
 LENGTH = "length/"
 
-TERM_BITS = 7
-"""Terms in a block, as a power of two: a term is looked for in the bytes of its block, numbers are added up in it."""
+COUNT_BITS = 9
+"""Terms whose numbers of rows are compressed together, as a power of two."""
 CODE_BITS = 11
 """Rows whose codes are compressed together, as a power of two."""
 BLOCK_BITS = 6
@@ -60,28 +61,18 @@ LOW_BITS = 8
 """Bits of a position that stand in POSITION_LOW; the others belong to the shape."""
 ODD = 255
 """Code of a row whose shape is not in the table."""
-SEPARATOR = b"\xff"
-"""Stands before, between and after terms: no UTF-8 has it, and nothing that has is less."""
 TOO_LARGE = 255
 """A small number that stands among the large ones."""
-GO_ON = 255
-"""A byte of the way from one document to the next, to which the byte after it is added."""
 
 REMEMBERED_TERMS = 1 << 13
 """Terms of a field whose numbers are remembered: a search asks for the same one several times."""
-REMEMBERED_BLOCKS = 1 << 10
-"""Blocks of codes that are remembered: 2 MB of them."""
+REMEMBERED_PARTS = 1 << 10
+"""Parts of compressed bytes that are remembered: 2 MB of them."""
 
 SCATTERED = 32
 """Rows apart on average from which on their positions are looked for one by one."""
 
-_CODE_MASK = (1 << CODE_BITS) - 1
 _INFINITY = float("inf")
-
-
-def encode(text: str) -> bytes:
-    """Bytes of a term. Lone surrogates (from file names that are not UTF-8) pass; order is that of code points."""
-    return text.encode("utf-8", "surrogatepass")
 
 
 def doc_width(documents: int) -> int:
@@ -89,8 +80,55 @@ def doc_width(documents: int) -> int:
     return (max(1, (documents - 1).bit_length()) + 7) // 8
 
 
+class PackedBytes:
+    """Bytes of which so many are compressed together. Reads in place.
+
+    Raises:
+        IndexDamagedError: they do not end where they should.
+    """
+
+    __slots__ = ("_bits", "_data", "_name", "_parts", "_start", "path", "size")
+
+    def __init__(self, file: FlatFile, name: str, size: int, bits: int) -> None:
+        """`size`: how many there are; `bits`: how many are compressed together, as a power of two."""
+        self.path, self._name, self.size, self._bits = file.path, name, size, bits
+        self._data, self._start = file.section(name, "B"), file.section(name + PACKED_START)
+        self._parts: dict[int, bytes] = {}
+        if len(self._start) != -(-size >> bits) + 1 or self._start[-1] != len(self._data):
+            raise damaged(file.path, f"{name} does not have all its parts")
+
+    def part(self, number: int) -> bytes:
+        """The bytes from number << bits on that are compressed together."""
+        part = self._parts.get(number)
+        if part is None:
+            size = min(1 << self._bits, self.size - (number << self._bits))
+            unpacker = zlib.decompressobj()
+            try:
+                packed = self._data[self._start[number] : self._start[number + 1]]
+                part = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
+            except zlib.error:
+                part = b""
+            if len(part) != size or not unpacker.eof:
+                raise damaged(self.path, f"part {number} of {self._name} cannot be unpacked")
+            if len(self._parts) >= REMEMBERED_PARTS:
+                self._parts.clear()
+            self._parts[number] = part
+        return part
+
+    def __getitem__(self, i: int) -> int:
+        return self.part(i >> self._bits)[i & ((1 << self._bits) - 1)]
+
+    def between(self, start: int, end: int) -> bytes:
+        """Those of [start, end)."""
+        if start >= end:
+            return b""
+        first, last = start >> self._bits, (end - 1) >> self._bits
+        data = self.part(first) if first == last else b"".join(map(self.part, range(first, last + 1)))
+        return data[start - (first << self._bits) : end - (first << self._bits)]
+
+
 class SmallNumbers:
-    """Numbers of which nearly all take a byte. Reads in place.
+    """Numbers of which nearly all take a byte or less. Reads in place.
 
     Raises:
         IndexDamagedError: they are not `count` numbers, or the large ones are not large.
@@ -99,16 +137,16 @@ class SmallNumbers:
     __slots__ = ("_data", "_large", "_values")
 
     def __init__(self, file: FlatFile, name: str, count: int) -> None:
-        self._data = file.section(name, "B")
+        self._data = PackedBytes(file, name, count, COUNT_BITS)
         self._large = self._values = memoryview(b"")
         if name + LARGE in file:
             self._large, self._values = file.section(name + LARGE), file.section(name + LARGE_VALUE)
-        if len(self._data) != count or len(self._large) != len(self._values):
+        if len(self._large) != len(self._values):
             raise damaged(file.path, f"the numbers of {name} are not one for each")
 
     def tolist(self, start: int, end: int) -> list[int]:
         """Those of [start, end)."""
-        data = bytes(self._data[start:end])
+        data = self._data.between(start, end)
         numbers = list(data)
         for i in _all(TOO_LARGE, data):
             numbers[i] = self._value(start + i)
@@ -116,7 +154,7 @@ class SmallNumbers:
 
     def sum(self, start: int, end: int) -> int:
         """The sum of those of [start, end)."""
-        data = bytes(self._data[start:end])
+        data = self._data.between(start, end)
         return sum(data) if TOO_LARGE not in data else sum(self.tolist(start, end))
 
     def __getitem__(self, i: int) -> int:
@@ -140,7 +178,7 @@ class SegmentField:
     For readers that decode many rows at once (a row is the number of a posting in the order above):
 
     Attributes:
-        heads: the first term of each block.
+        term_count: number of terms.
         row_count: postings of the field.
         width: bytes of a document's number that is written whole.
         docs: bytes of the documents of all terms, one term after the other.
@@ -155,10 +193,10 @@ class SegmentField:
     """
 
     __slots__ = (
-        "_block_byte", "_block_doc", "_block_row", "_code_blocks", "_code_start", "_codes", "_counts", "_highs",
-        "_numbers", "_rows", "_saved", "_saving", "_terms", "_weights", "block_start", "docs", "documents", "has_codes",
-        "heads", "lows", "odd_high", "odd_rows", "odd_start", "odd_weights", "path", "positional", "row_count",
-        "shape_high", "shape_start", "shape_weights", "term_count", "width",
+        "_block_doc", "_block_row", "_codes", "_counts", "_highs", "_numbers", "_rows", "_saved", "_saving", "_terms",
+        "_weights", "block_start", "docs", "documents", "has_codes", "lows", "odd_high", "odd_rows", "odd_start",
+        "odd_weights", "path", "positional", "row_count", "shape_high", "shape_start", "shape_weights", "term_count",
+        "width",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
@@ -167,19 +205,16 @@ class SegmentField:
         self.documents = documents
         self.positional = positional
         self.width = doc_width(documents)
-        self.term_count = terms = max(0, file.count(prefix + TERM_ROWS))
-        self._terms, self.docs = file.section(prefix + TERM_BYTES, "B"), file.section(prefix + DOCS, "B")
-        self.heads = bytes(file.section(prefix + TERM_HEAD, "B")).split(SEPARATOR)
-        self._block_byte, self._block_row = file.section(prefix + BLOCK_BYTE), file.section(prefix + BLOCK_ROW)
-        self._block_doc = file.section(prefix + BLOCK_DOC)
+        terms: int = file.meta[TERMS][name]
+        self.term_count = terms
+        self._terms, self.docs = open_lexicon(file, prefix, terms), file.section(prefix + DOCS, "B")
+        self._block_row, self._block_doc = file.section(prefix + BLOCK_ROW), file.section(prefix + BLOCK_DOC)
         self._rows = SmallNumbers(file, prefix + TERM_ROWS, terms)
         # Terms whose documents are not written whole, and how many bytes shorter they are.
         self._saving, self._saved = file.section(prefix + SAVED_TERM), file.section(prefix + SAVED_BYTES)
         blocks = -(-terms >> TERM_BITS)
-        bounds = (self._block_byte, self._block_row, self._block_doc)
-        good = len(self._saving) == len(self._saved) and len(self.heads) == blocks
-        good = good and all(len(each) == blocks + 1 and each[0] == 0 for each in bounds)
-        good = good and self._block_byte[-1] == len(self._terms) - 1 and bytes(self._terms[-1:]) == SEPARATOR
+        good = len(self._saving) == len(self._saved)
+        good = good and all(len(each) == blocks + 1 and each[0] == 0 for each in (self._block_row, self._block_doc))
         good = good and self._block_doc[-1] == len(self.docs)
         rows = self.row_count = int(self._block_row[-1]) if good else 0
         weights: memoryview[float] = file.section(prefix + SHAPE_WEIGHT, "d")
@@ -190,12 +225,8 @@ class SegmentField:
             self.odd_rows = file.section(prefix + ODD_ROW)
             self.odd_weights = file.section(prefix + ODD_WEIGHT, "d")
             good = good and len(self.odd_weights) == len(self.odd_rows)
-        self._codes = self._code_start = memoryview(b"")
         self.has_codes = len(self.shape_weights) != 1 or len(self.odd_rows) > 0
-        if self.has_codes:
-            self._codes, self._code_start = file.section(prefix + SHAPE_CODE, "B"), file.section(prefix + CODE_START)
-            good = good and len(self._code_start) == -(-rows >> CODE_BITS) + 1
-            good = good and self._code_start[-1] == len(self._codes)
+        self._codes = PackedBytes(file, prefix + SHAPE_CODE, rows, CODE_BITS) if self.has_codes else None
         self.block_start = self.lows = self.shape_start = self.shape_high = memoryview(b"")
         counts = b""
         if positional:
@@ -219,7 +250,6 @@ class SegmentField:
         self._weights: dict[int, float] = dict(enumerate(self.shape_weights)) | {ODD: 0.0}
         self._highs: dict[int, tuple[int, ...]] = {}
         self._numbers: dict[bytes, int] = {}
-        self._code_blocks: dict[int, bytes] = {}
         self._counts = counts.ljust(1 << LOW_BITS, b"\0")
 
     @property
@@ -237,15 +267,7 @@ class SegmentField:
 
     def terms(self, numbers: range) -> list[bytes]:
         """The terms of a range of numbers."""
-        if not numbers:
-            return []
-        first, last = numbers.start >> TERM_BITS, (numbers.stop - 1) >> TERM_BITS
-        data = bytes(self._terms[self._block_byte[first] + 1 : self._block_byte[last + 1]])
-        found = data.split(SEPARATOR)
-        if len(found) != min(self.term_count, (last + 1) << TERM_BITS) - (first << TERM_BITS):
-            raise damaged(self.path, "its terms are more or fewer than they should be")
-        begin = numbers.start - (first << TERM_BITS)
-        return found if len(found) == len(numbers) else found[begin : begin + len(numbers)]
+        return self._terms.terms(numbers)
 
     def term(self, number: int) -> bytes:
         """Bytes of the term of that number."""
@@ -256,44 +278,26 @@ class SegmentField:
 
     def ceiling(self, text: bytes) -> int:
         """Number of the first term that is not less than `text`; term_count if there is none."""
-        block = bisect_left(self.heads, text)
-        if not block or (block < len(self.heads) and self.heads[block] == text):
-            return block << TERM_BITS
-        numbers = self._in_block(block - 1)
-        return numbers.start + bisect_left(self.terms(numbers), text)
+        return self._terms.ceiling(text)
 
     def find(self, text: bytes) -> int:
         """Number of the term, -1 if the field has no such term."""
         known = self._numbers.get(text)
         if known is None:
-            known, block = -1, bisect_right(self.heads, text) - 1
-            if block >= 0 and SEPARATOR not in text:
-                data = bytes(self._terms[self._block_byte[block] : self._block_byte[block + 1] + 1])
-                at = data.find(b"\xff%b\xff" % text)
-                if at >= 0:
-                    known = (block << TERM_BITS) + data.count(SEPARATOR, 0, at)
             if len(self._numbers) >= REMEMBERED_TERMS:
                 self._numbers.clear()
-            self._numbers[text] = known
+            known = self._numbers[text] = self._terms.find(text)
         return known
 
     def prefix_range(self, prefix: bytes) -> range:
         """Numbers of the terms that start with `prefix`."""
         if not prefix:
             return range(self.term_count)
-        return range(self.ceiling(prefix), self.ceiling(prefix + SEPARATOR))
+        return range(self.ceiling(prefix), self.ceiling(prefix + SEPARATOR))  # nothing that begins so is greater
 
     def texts_with(self, part: bytes) -> list[str]:
         """The terms that have some bytes, in order, as text."""
-        return self._decoded(self._terms_with(part))
-
-    def _terms_with(self, part: bytes) -> Iterator[bytes]:
-        data = bytes(self._terms)
-        at = data.find(part)
-        while at >= 0:
-            end = data.find(SEPARATOR, at)
-            yield data[data.rfind(SEPARATOR, 0, at) + 1 : end]
-            at = data.find(part, end)
+        return self._decoded(self._terms.with_part(part))
 
     def texts(self, numbers: range) -> list[str]:
         """The terms of a range of numbers as text."""
@@ -372,8 +376,7 @@ class SegmentField:
         """As docs_of(), of a term with so many postings and these bounds (all_bounds())."""
         data = bytes(self.docs[begin:end])
         if end - begin != count * self.width:
-            summed = accumulate(data)
-            docs = list(summed if GO_ON not in data else compress(summed, map(ne, data, repeat(GO_ON))))
+            docs = along_ways(data)
         elif self.width == 1:
             docs = list(data)
         else:
@@ -493,33 +496,23 @@ class SegmentField:
         return self.odd_weights[number], tuple([high << LOW_BITS for high in self.odd_high[start:end]])
 
     def _codes_of(self, rows: Sequence[int]) -> bytes:
-        if not self.has_codes:
+        if self._codes is None:
             return bytes(len(rows))
-        if not isinstance(rows, range):
-            return bytes([self.code_block(row >> CODE_BITS)[row & _CODE_MASK] for row in rows])
-        if not rows:
-            return b""
-        first, last = rows.start >> CODE_BITS, (rows.stop - 1) >> CODE_BITS
-        codes = self.code_block(first) if first == last else b"".join(map(self.code_block, range(first, last + 1)))
-        return codes[rows.start - (first << CODE_BITS) : rows.stop - (first << CODE_BITS)]
+        if isinstance(rows, range):
+            return self._codes.between(rows.start, rows.stop)
+        return bytes(map(self._codes.__getitem__, rows))
 
     def code_block(self, block: int) -> bytes:
         """Codes of the rows from block << CODE_BITS on; only where has_codes."""
-        codes = self._code_blocks.get(block)
-        if codes is None:
-            size = min(1 << CODE_BITS, self.row_count - (block << CODE_BITS))
-            unpacker = zlib.decompressobj()
-            try:
-                packed = self._codes[self._code_start[block] : self._code_start[block + 1]]
-                codes = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
-            except zlib.error:
-                codes = b""
-            if len(codes) != size or not unpacker.eof:
-                raise damaged(self.path, f"block {block} of its codes cannot be unpacked")
-            if len(self._code_blocks) >= REMEMBERED_BLOCKS:
-                self._code_blocks.clear()
-            self._code_blocks[block] = codes
-        return codes
+        assert self._codes is not None
+        return self._codes.part(block)
+
+    def term_problems(self) -> Iterator[str]:
+        """What is wrong with the lexicon that finding and reading a term do not notice."""
+        terms = self.terms(range(self.term_count))
+        if any(second <= first for first, second in pairwise(terms)):
+            yield "its terms do not ascend"
+        yield from self._terms.problems(terms)
 
     def _unknown_shape(self) -> IndexDamagedError:
         return damaged(self.path, "a posting of a shape that does not exist")
@@ -560,9 +553,11 @@ class Segment:
             if file.meta.get("segment") != entry.segment_id or file.meta.get("documents") != entry.documents:
                 raise damaged(file.path, "it belongs to another segment")
         documents, inverted = self.files[DOCUMENTS], self.files[INVERTED]
-        names = inverted.meta.get("fields")
-        if type(names) is not dict or not all(type(positional) is bool for positional in names.values()):
+        names, terms = inverted.meta.get("fields"), inverted.meta.get(TERMS)
+        if type(names) is not dict or type(terms) is not dict or names.keys() != terms.keys():
             raise damaged(inverted.path, "it does not say which fields it has")
+        if not all(type(names[name]) is bool and type(terms[name]) is int for name in names):
+            raise damaged(inverted.path, "what it says of its fields makes no sense")
         self.field_names: dict[str, bool] = names
         """Indexed fields, and whether each has positions."""
         self._fields: dict[str, SegmentField] = {}

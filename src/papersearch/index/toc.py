@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from papersearch.index.flatfile import Stamp
 
-FORMAT = 4
+FORMAT = 5
 """Version of everything in an index folder; any change that an older reader would misread raises it."""
 TOC_NAME = "toc.json"
 PREVIOUS_NAME = "toc.prev.json"

@@ -15,7 +15,7 @@ from papersearch.errors import IndexDamagedError, IndexMissingError
 from papersearch.index.builder import POSITION_LIMIT
 from papersearch.index.flatfile import FlatFile
 from papersearch.index.reader import ID_FIELD, Snapshot, open_snapshot
-from papersearch.index.segment import TERM_BITS, Segment, SegmentField
+from papersearch.index.segment import Segment, SegmentField
 
 
 def verify(folder: str | os.PathLike[str]) -> list[str]:
@@ -96,10 +96,7 @@ def _posting_problems(field: SegmentField) -> Iterator[str]:
     numbers = range(field.term_count)
     terms = field.terms(numbers)
     field.texts(numbers)  # raises where a term is not UTF-8
-    if any(second <= first for first, second in pairwise(terms)):
-        yield "its terms do not ascend"
-    if field.heads != terms[:: 1 << TERM_BITS]:
-        yield "its blocks do not begin with the terms that they should"
+    yield from field.term_problems()
     firsts, _ = field.all_bounds()
     positions_before = 0
     for number in numbers:
