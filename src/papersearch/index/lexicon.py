@@ -7,8 +7,9 @@ and the second by its way from the one before: a byte in the place of seven.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
-from itertools import accumulate, compress, pairwise, repeat
+from itertools import accumulate, compress, count, pairwise, repeat
 from operator import ne
 
 from papersearch.index.flatfile import FlatFile, damaged
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
             """Number of the first term that is not less than `text`; the number of terms if there is none."""
             ...
 
-        def with_part(self, part: bytes) -> Iterable[bytes]:
-            """The terms that have some bytes, in order."""
+        def with_part(self, part: bytes) -> Iterable[tuple[bytes, int]]:
+            """The terms that have some bytes, in order, with their numbers."""
             ...
 
         def problems(self, terms: Sequence[bytes]) -> Iterable[str]:
@@ -123,12 +124,15 @@ class Words:
         numbers = range((block - 1) << TERM_BITS, min(self._count, block << TERM_BITS))
         return numbers.start + bisect_left(self.terms(numbers), text)
 
-    def with_part(self, part: bytes) -> Iterable[bytes]:
+    def with_part(self, part: bytes) -> Iterable[tuple[bytes, int]]:
         data = bytes(self._bytes)
+        number, counted = -1, 0
         at = data.find(part)
         while at >= 0:
             end = data.find(SEPARATOR, at)
-            yield data[data.rfind(SEPARATOR, 0, at) + 1 : end]
+            number += data.count(SEPARATOR, counted, at)
+            counted = at
+            yield data[data.rfind(SEPARATOR, 0, at) + 1 : end], number
             at = data.find(part, end)
 
     def problems(self, terms: Sequence[bytes]) -> Iterable[str]:
@@ -170,10 +174,9 @@ class Pairs:
     def _damaged(self) -> IndexDamagedError:
         return damaged(self._path, "the sections of its terms contradict each other")
 
-    def _seconds(self, char: int, data: bytes | None = None) -> list[int]:
-        """The second numbers of the terms that begin with a character; `data`: all of them, where that was read."""
-        start, end = self._start[char], self._start[char + 1]
-        found = along_ways(bytes((self._next if data is None else data)[start:end]))
+    def _seconds(self, char: int) -> list[int]:
+        """The second numbers of the terms that begin with a character."""
+        found = along_ways(bytes(self._next[self._start[char] : self._start[char + 1]]))
         if len(found) != self._first[char + 1] - self._first[char] or (found and found[-1] > len(self._chars)):
             raise self._damaged()
         return found
@@ -211,22 +214,38 @@ class Pairs:
             return -1
         seconds = self._seconds(char)
         at = bisect_left(seconds, second)
-        return self._first[char] + at if at < len(seconds) and seconds[at] == second else -1
+        return self._numbered(char, at) if at < len(seconds) and seconds[at] == second else -1
+
+    def _numbered(self, char: int, before: int) -> int:
+        """Number of a term, before which so many others begin with the same character."""
+        number: int = self._first[char] + before
+        if number >= self._count:
+            raise self._damaged()
+        return number
 
     def ceiling(self, text: bytes) -> int:
         return bisect_left(range(self._count), text, key=lambda number: self.terms(range(number, number + 1))[0])
 
-    def with_part(self, part: bytes) -> Iterable[bytes]:
+    def with_part(self, part: bytes) -> Iterable[tuple[bytes, int]]:
         wanted = self._number(text) if len(text := _decoded(part)) == 1 else -1
         if wanted < 0:
-            return [term for term in self.terms(range(self._count)) if part in term]
-        found: list[bytes] = []
+            return [(term, i) for i, term in enumerate(self.terms(range(self._count))) if part in term]
+        found: list[tuple[bytes, int]] = []
         data = bytes(self._next)
+        led = array("Q", accumulate(data, initial=0))  # where all ways lead, as if they went on from term to term
         for char, (start, end) in enumerate(pairwise(self._start.tolist())):
             if char == wanted:
-                found += self._of_char(char, self._seconds(char, data))
-            elif sum(data[start:end]) > wanted and wanted + 1 in self._seconds(char, data):  # all ways lead that far
-                found += self._of_char(char, (wanted + 1,))
+                found += zip(self._of_char(char, self._seconds(char)), count(self._first[char]), strict=False)
+                continue
+            if not start <= end < len(led):
+                raise self._damaged()
+            goal = led[start] + wanted + 1
+            at = bisect_left(led, goal, start + 1, end + 1) - 1
+            while at < end and led[at + 1] == goal:
+                if data[at] != GO_ON:
+                    number = self._numbered(char, at - start - data.count(GO_ON, start, at))
+                    found += zip(self._of_char(char, (wanted + 1,)), (number,), strict=True)
+                at += 1
         return found
 
     def problems(self, terms: Sequence[bytes]) -> Iterable[str]:

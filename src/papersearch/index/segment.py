@@ -297,7 +297,10 @@ class SegmentField:
 
     def texts_with(self, part: bytes) -> list[str]:
         """The terms that have some bytes, in order, as text."""
-        return self._decoded(self._terms.with_part(part))
+        numbers = dict(self._terms.with_part(part))
+        if len(self._numbers) + len(numbers) < REMEMBERED_TERMS:
+            self._numbers |= numbers  # their postings are asked for next
+        return self._decoded(numbers)
 
     def texts(self, numbers: range) -> list[str]:
         """The terms of a range of numbers as text."""
