@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from array import array
 from itertools import pairwise
@@ -17,14 +18,17 @@ from papersearch.analysis.tokens import Pairs
 from papersearch.analysis.words import jieba_words
 from papersearch.errors import IndexDamagedError
 from papersearch.index import builder, writer
-from papersearch.index.builder import CollectedTokens, Tokens
+from papersearch.index.builder import CollectedTokens, InvertedWriter, Tokens
 from papersearch.index.documents import to_document
-from papersearch.index.segment import Segment, doc_width
+from papersearch.index.flatfile import FlatFile
+from papersearch.index.lexicon import encode
+from papersearch.index.segment import Segment, SegmentField
 from papersearch.index.toc import SegmentEntry
+from papersearch.index.ways import Coding
 
 np = pytest.importorskip("numpy")
 
-from papersearch.arrays import postings  # noqa: E402
+from papersearch.arrays import postings, stored  # noqa: E402
 
 BOOSTS = [1.0, 3.0, 0.5, 0.3, 0.15, 1e-30, 2.0**60, 1.0 + 2.0**-30]
 Token = tuple[str, int, int]
@@ -44,7 +48,7 @@ def check(documents: dict[int, list[Token]], boosts: list[float], last: int) -> 
 
 
 def written(collected: CollectedTokens, last: int) -> dict[str, Any]:
-    rows = collected.rows(doc_width(last + 1))
+    rows = collected.rows(Coding(last + 1))
     code_of = bytearray(number % 251 for number in range(len(rows.shapes)))
     return {
         **vars(rows.names),
@@ -137,6 +141,31 @@ def test_segments_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sections[0] == sections[1]
 
 
+@pytest.mark.parametrize("documents", [5000, 100_000])
+def test_documents_in_all_codings_are_read_as_they_are_one_by_one(tmp_path: Path, documents: int) -> None:
+    rng = random.Random(documents)
+    sizes = [*range(1, 60), *range(60, documents // 2, documents // 60)]
+    spread = {f"w{size}": sorted(rng.sample(range(documents), size)) for size in sizes}
+    near = {f"v{size}": [*range(size, 2 * size)] for size in sizes}
+    terms = [
+        (encode(term), docs, [1.0] * len(docs), [1] * len(docs), [3] * len(docs))
+        for term, docs in sorted((spread | near).items())
+    ]
+    file = InvertedWriter(str(tmp_path), "0" * 16, documents)
+    file.write_field("f", True, terms)
+    file.close()
+    field = SegmentField(FlatFile(str(tmp_path / f"{'0' * 16}.inv")), "f", True, documents)
+    digits = {
+        field.coding.digits(stop - start, end - begin)
+        for start, stop, begin, end in map(field.bounds, range(len(terms)))
+    }
+    assert digits == {0, 1, 2, 3}
+    assert stored.Rows(field).docs.tolist() == [doc for _, docs, *_ in terms for doc in docs]
+    part = stored._Part(0, frozenset(), field)
+    for term, docs, *_ in terms:
+        assert part.read(term).docs.tolist() == docs
+
+
 def test_without_numpy_terms_are_collected_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "papersearch.arrays.postings", None)
     assert writer._collector() is Tokens
@@ -186,4 +215,4 @@ def test_postings_that_contradict_each_other_are_not_merged(tmp_path: Path) -> N
     assert field is not None
     field.lows = field.lows[:-1]
     with pytest.raises(IndexDamagedError, match="positions out of bounds"):
-        postings.merged_rows([(0, field)], 1)
+        postings.merged_rows([(0, field)], Coding(1))

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from papersearch.errors import IndexDamagedError, IndexMissingError, UsageError
-from papersearch.index import builder, codec, flatfile, lexicon, reader, segment, toc
+from papersearch.index import builder, codec, flatfile, lexicon, reader, segment, toc, ways
 from papersearch.index.flatfile import FlatFile, FlatWriter
 from papersearch.index.reader import Snapshot, open_snapshot, read_generation
 from papersearch.index.verify import verify
@@ -452,8 +452,7 @@ def as_in_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks of terms, and documents that are not written whole, in a small index."""
     for module in (builder, segment, lexicon):
         monkeypatch.setattr(module, "TERM_BITS", 1)
-    for module in (builder, segment):
-        monkeypatch.setattr(module, "doc_width", lambda documents: 2)
+    monkeypatch.setattr(ways, "doc_width", lambda documents: 2)
 
 
 def other_codes(packed: Any, change: Callable[[int], int]) -> bytes:
@@ -467,15 +466,16 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/docs", lambda docs: docs[:-1]),
     ("inv", "text/docs", lambda docs: None),
     ("inv", "text/docs", lambda docs: [0] * len(docs)),
-    ("inv", "text/term.rows", lambda rows: zlib.compress(zlib.decompress(bytes(rows))[::-1])),
-    ("inv", "text/term.rows", lambda rows: other_codes(rows, lambda count: 255)),
-    ("inv", "text/term.rows", lambda rows: other_codes(rows, lambda count: 0)),
-    ("inv", "text/term.rows", lambda rows: zlib.compress(zlib.decompress(bytes(rows)) + bytes([1]))),
-    ("inv", "text/term.rows", lambda rows: [255] * len(rows)),
-    ("inv", "text/term.rows", lambda rows: []),
-    ("inv", "text/term.rows", lambda rows: [*rows, 1]),
-    ("inv", "text/term.rows.start", lambda starts: starts[::-1]),
-    ("inv", "text/term.rows.start", lambda starts: []),
+    ("inv", "text/term.sizes", lambda sizes: zlib.compress(zlib.decompress(bytes(sizes))[::-1])),
+    ("inv", "text/term.sizes", lambda sizes: other_codes(sizes, lambda size: 255)),
+    ("inv", "text/term.sizes", lambda sizes: other_codes(sizes, lambda size: 0)),
+    ("inv", "text/term.sizes", lambda sizes: other_codes(sizes, lambda size: size + 1)),
+    ("inv", "text/term.sizes", lambda sizes: zlib.compress(zlib.decompress(bytes(sizes)) + bytes([1, 1]))),
+    ("inv", "text/term.sizes", lambda sizes: [255] * len(sizes)),
+    ("inv", "text/term.sizes", lambda sizes: []),
+    ("inv", "text/term.sizes", lambda sizes: [*sizes, 1]),
+    ("inv", "text/term.sizes.start", lambda starts: starts[::-1]),
+    ("inv", "text/term.sizes.start", lambda starts: []),
     ("inv", "text/term.head", lambda text: text[:-1]),
     ("inv", "text/term.head", lambda text: text[::-1]),
     ("inv", "text/term.head", lambda text: []),
@@ -486,10 +486,6 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/block.row", lambda rows: []),
     ("inv", "text/block.doc", lambda docs: [docs[0], *[255] * (len(docs) - 2), docs[-1]]),
     ("inv", "text/block.doc", lambda docs: docs[:-1]),
-    ("inv", "text/saved.term", lambda terms: [term + 1 for term in terms]),
-    ("inv", "text/saved.term", lambda terms: terms[:-1]),
-    ("inv", "text/saved.bytes", lambda saved: [less + 1 for less in saved]),
-    ("inv", "text/saved.bytes", lambda saved: [255] * len(saved)),
     ("inv", "text/term.bytes", lambda text: [0xFF] * len(text)),
     ("inv", "text/term.bytes", lambda text: text[::-1]),
     ("inv", "grams/pair.char", lambda chars: chars[::-1]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from papersearch.errors import UsageError
-from papersearch.index.builder import InvertedWriter, TermPostings, packed_docs
+from papersearch.index.builder import InvertedWriter, TermPostings
 from papersearch.index.flatfile import SIZES, FlatFile
-from papersearch.index.lexicon import GO_ON, PAIR_NEXT, TERM_BITS, encode
-from papersearch.index.segment import CODE_BITS, SegmentField, doc_width
+from papersearch.index.lexicon import PAIR_NEXT, TERM_BITS, encode
+from papersearch.index.segment import CODE_BITS, SegmentField
+from papersearch.index.ways import FEW_BITS, GO_ON, Coding, along_ways, doc_width, pack_ways
 
 ascending = st.sets(st.integers(0, 400), min_size=1, max_size=60).map(sorted)
 
@@ -61,7 +62,7 @@ def test_what_is_written_is_read(postings: dict[str, list[int]], size: int) -> N
     terms = [posted(term, [doc * spread for doc in postings[term]]) for term in sorted(postings, key=encode)]
     with TemporaryDirectory() as folder:
         field = written(Path(folder), 400 * spread + 1, terms)
-        assert field.width == (2, 2, 3, 4)[size]
+        assert field.coding.width == (2, 2, 3, 4)[size]
         check(field, terms)
         numbers = range(field.term_count)
         for text in [*postings, *(text[:1] for text in postings), "", "a", "中", "\U0010ffff", "一a", "a一", "一丁七"]:
@@ -115,12 +116,38 @@ def test_whole_values_have_neither_codes_nor_positions(tmp_path: Path) -> None:
     check(field, terms)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.sets(st.integers(0, 5000), min_size=2, max_size=40).map(sorted), st.integers(2, 4))
-def test_documents_take_no_more_bytes_than_written_whole(docs: list[int], width: int) -> None:
-    packed = packed_docs(docs, width)
+@settings(max_examples=400, deadline=None)
+@given(
+    st.integers(2, 1 << 20).flatmap(
+        lambda documents: st.tuples(
+            st.just(documents), st.sets(st.integers(0, documents - 1), min_size=1, max_size=400).map(sorted)
+        )
+    ),
+    st.booleans(),
+)
+def test_documents_are_packed_in_the_shortest_way_and_come_back(case: tuple[int, list[int]], near: bool) -> None:
+    documents, docs = case
+    docs = [*range(docs[0], min(documents, docs[0] + len(docs)))] if near else docs
+    coding, count = Coding(documents), len(docs)
+    packed = coding.pack(docs)
+    assert coding.unpack(packed, count) == docs
     ways = [docs[0], *(second - first for first, second in pairwise(docs))]
-    assert len(packed) == min(width * len(docs), sum(1 + way // GO_ON for way in ways))
+    sizes = [count * coding.width]
+    if count > 1:
+        digits = 3 if count < documents >> FEW_BITS else 2
+        sizes.append(len(pack_ways(ways, digits)))
+        one = len(pack_ways(ways, 1))
+        sizes += [one] if one < count else []
+    assert len(packed) == min(sizes)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3])
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=30))
+def test_ways_lead_where_they_came_from(digits: int, ways: list[int]) -> None:
+    packed = pack_ways(ways, digits)
+    assert along_ways(packed, digits) == list(accumulate(ways))
+    values = sum(1 + way // GO_ON[digits] for way in ways)
+    assert len(packed) == (values * digits + 1) // 2
 
 
 @pytest.mark.parametrize("documents, width", [(1, 1), (256, 1), (257, 2), (65_536, 2), (65_537, 3), (1 << 24, 3)])

@@ -12,14 +12,16 @@ import numpy as np
 from papersearch.arrays.stored import Rows as StoredRows
 from papersearch.arrays.stored import runs
 from papersearch.index.builder import Names, Rows
-from papersearch.index.lexicon import GO_ON, encode
+from papersearch.index.lexicon import encode
 from papersearch.index.segment import LOW_BITS
+from papersearch.index.ways import GO_ON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from papersearch.analysis.tokens import Pairs
     from papersearch.index.segment import SegmentField
+    from papersearch.index.ways import Coding
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Shape = tuple[float, tuple[int, ...]]
@@ -65,7 +67,7 @@ class ArrayTokens:
         if pairs.runs:
             self._pairs.append((doc, code, pairs))
 
-    def rows(self, width: int) -> Rows:
+    def rows(self, coding: Coding) -> Rows:
         if self._pairs and not self._numbers:  # as always, but where somebody adds other terms to the field
             names, rows = _in_order_of_pairs(self._pairs)
         else:
@@ -73,7 +75,7 @@ class ArrayTokens:
                 self.add(doc, code, *pairs.columns())
             names, rows = self._in_order()
         rows_of_term = np.bincount(rows.terms, minlength=len(names))
-        docs, bytes_of_term = _packed_docs(rows.docs, rows_of_term, width)
+        docs, bytes_of_term = _packed_docs(rows.docs, rows_of_term, coding)
         lows = bytearray(rows.positions.astype(np.uint8))
         rows.positions >>= LOW_BITS
         shapes, numbers = _shapes(rows, self._boosts)
@@ -193,25 +195,51 @@ def _taken_off(keys: Array, bits: int) -> Array:
     return taken
 
 
-def _packed_docs(docs: Array, rows_of_term: Array, width: int) -> tuple[bytearray, Array]:
-    """As builder.packed_docs(), of all terms one after the other; and how many bytes each term takes."""
+def _packed_docs(docs: Array, rows_of_term: Array, coding: Coding) -> tuple[bytearray, Array]:
+    """As Coding.pack(), of all terms one after the other; and how many bytes each term takes."""
     if not len(docs):
         return bytearray(), rows_of_term
     first = rows_of_term.cumsum() - rows_of_term
     ways: Array = np.diff(docs.astype(np.int32), prepend=np.int32(0))
     ways[first] = docs[first]
-    sizes = ways // GO_ON + 1
-    as_ways = np.add.reduceat(sizes, first)
-    whole = rows_of_term * width
-    saves = (rows_of_term > 1) & (as_ways < whole)
-    is_way = saves.repeat(rows_of_term)
-    ends = np.where(is_way, sizes, width).cumsum()
-    packed = np.full(ends[-1], GO_ON, np.uint8)
-    packed[ends[is_way] - 1] = ways[is_way] % GO_ON
-    at, numbers = ends[~is_way] - width, docs[~is_way]
-    for i in range(width):
-        packed[at + i] = numbers >> 8 * i & 255
-    return bytearray(packed), np.where(saves, as_ways, whole)
+    sizes = rows_of_term * coding.width
+    digits = np.zeros(len(sizes), np.uint8)
+    have_few = rows_of_term < coding.few
+    for number, may in ((3, have_few), (2, ~have_few), (1, True)):
+        taken = (np.add.reduceat(ways // GO_ON[number] + 1, first) * number + 1) >> 1
+        limit = np.minimum(sizes, rows_of_term) if number == 1 else sizes
+        better = (rows_of_term > 1) & (taken < limit) & may
+        sizes = np.where(better, taken, sizes)
+        digits[better] = number
+    begin = sizes.cumsum() - sizes
+    packed = np.empty(sizes.sum(), np.uint8)
+    for number in np.unique(digits).tolist():
+        terms = digits == number
+        own, rows = terms.repeat(rows_of_term), rows_of_term[terms]
+        if number:
+            packed[runs(begin[terms], sizes[terms])] = _packed_ways(ways[own], rows, sizes[terms], number)
+        else:
+            within = np.arange(rows.sum()) - (rows.cumsum() - rows).repeat(rows)
+            at, numbers = begin[terms].repeat(rows) + within * coding.width, docs[own]
+            for i in range(coding.width):
+                packed[at + i] = numbers >> 8 * i & 255
+    return bytearray(packed), sizes
+
+
+def _packed_ways(ways: Array, rows: Array, sizes: Array, digits: int) -> Array:
+    """As pack_ways(), of terms that have so many `rows` and take bytes of these `sizes`."""
+    go_on = GO_ON[digits]
+    times = ways // go_on + 1
+    values = np.full(times.sum(), go_on, np.uint16)
+    values[times.cumsum() - 1] = ways % go_on
+    if digits == 2:
+        return values.astype(np.uint8)
+    values_of_term = np.add.reduceat(times, rows.cumsum() - rows)
+    nibbles = np.full(2 * sizes.sum(), GO_ON[1], np.uint8)
+    each = np.column_stack([values >> shift & 15 for shift in range(4 * digits - 4, -1, -4)])
+    nibbles[runs(2 * (sizes.cumsum() - sizes), digits * values_of_term)] = each.ravel()
+    joined: Array = nibbles[::2] << 4 | nibbles[1::2]
+    return joined
 
 
 def _shapes(rows: _Sorted, boosts: list[float]) -> tuple[list[Shape], Array]:
@@ -285,12 +313,12 @@ def _sums(codes: Array, sizes: Array, boosts: Array) -> list[float]:
     return exact
 
 
-def merged_rows(sources: Sequence[tuple[int, SegmentField]], width: int) -> Rows:
+def merged_rows(sources: Sequence[tuple[int, SegmentField]], coding: Coding) -> Rows:
     """The postings of a field with positions in several segments as those of one, as they are written.
 
     Args:
         sources: for each segment the number that its first document gets, ascending, and what it has of the field.
-        width: bytes of a document's number that is written whole.
+        coding: how documents are written.
 
     Raises:
         IndexDamagedError: what they have contradicts itself.
@@ -316,7 +344,7 @@ def merged_rows(sources: Sequence[tuple[int, SegmentField]], width: int) -> Rows
     order = terms.argsort(kind="stable")
     rows_of_term = np.bincount(terms, minlength=len(names))
     docs, numbers = docs[order], numbers[order]
-    packed, bytes_of_term = _packed_docs(docs, rows_of_term, width)
+    packed, bytes_of_term = _packed_docs(docs, rows_of_term, coding)
     low_bytes = bytearray(np.concatenate(lows)[runs(begin[order], sizes[order])])
     firsts, found = _numbered(numbers)
     by_first = np.argsort(firsts)

@@ -9,8 +9,9 @@ import numpy as np
 
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
-from papersearch.index.lexicon import GO_ON, encode
+from papersearch.index.lexicon import encode
 from papersearch.index.segment import BLOCK_BITS, CODE_BITS, LOW_BITS, ODD
+from papersearch.index.ways import GO_ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -222,7 +223,7 @@ class _Part:
         self._base, self._field = base, field
         self.first_row = self.first_shape = self.first_low = 0
         self.size = field.row_count
-        self._powers = 256 ** np.arange(field.width)
+        self._powers = 256 ** np.arange(field.coding.width)
         self._live: Array | None = None
         if deleted:
             self._live = np.ones(field.documents, bool)
@@ -263,15 +264,18 @@ class _Part:
         number = field.find(text)
         if number < 0:
             return None
-        rows, data, whole = field.doc_bytes(number)
-        stored = np.frombuffer(data, np.uint8)
-        if whole:
-            docs = stored.reshape(-1, field.width) @ self._powers
-        else:
-            docs = stored.cumsum(dtype=np.int64)
-            ends = stored != GO_ON
+        first, end, begin, end_doc = field.bounds(number)
+        rows, size = range(first, end), end_doc - begin
+        stored = self._doc_bytes[begin:end_doc]
+        digits = field.coding.digits(len(rows), size)
+        if digits:
+            ways = stored if digits == 2 else _values(stored, 0, np.array([2 * size // digits]), digits)
+            docs = ways.cumsum(dtype=np.int64)
+            ends = ways != GO_ON[digits]
             if not ends.all():
                 docs = docs[ends]
+        else:
+            docs = stored.reshape(-1, field.coding.width) @ self._powers
         self._check(docs, len(rows))
         live = None
         if self._live is not None:
@@ -366,23 +370,33 @@ class _Part:
         """Documents of several terms, one after the other: how many each has, and where their bytes are."""
         docs = np.empty(counts.sum(), np.int64)
         before = counts.cumsum() - counts
-        width = self._field.width
-        whole = sizes == counts * width
-        if whole.any():
-            at = runs(begin[whole], sizes[whole])
-            docs[runs(before[whole], counts[whole])] = self._doc_bytes[at].reshape(-1, width) @ self._powers
-        if not whole.all():
-            begin, sizes, counts, before = begin[~whole], sizes[~whole], counts[~whole], before[~whole]
-            stored = self._doc_bytes[runs(begin, sizes)]
-            ends = stored != GO_ON
-            last = sizes.cumsum() - 1
-            if (np.add.reduceat(ends, last - sizes + 1, dtype=np.int64) != counts).any():
-                raise self.damage(_NO_DOCUMENT)
-            summed = stored.cumsum(dtype=np.int64)
-            summed -= np.append(0, summed[last[:-1]]).repeat(sizes)
-            docs[runs(before, counts)] = summed[ends]
+        coding = self._field.coding
+        digits = np.where(sizes < counts, 1, np.where(counts < coding.few, 3, 2))
+        digits[sizes == counts * coding.width] = 0
+        for number in np.unique(digits).tolist():
+            own = digits == number
+            docs[runs(before[own], counts[own])] = self._docs_alike(counts[own], begin[own], sizes[own], number)
         self._check(docs, len(docs))
         return docs
+
+    def _docs_alike(self, counts: Array, begin: Array, sizes: Array, digits: int) -> Array:
+        """As _docs_of(), where all have ways of so many digits, or all are written whole."""
+        if not digits:
+            width = self._field.coding.width
+            whole: Array = self._doc_bytes[runs(begin, sizes)].reshape(-1, width) @ self._powers
+            return whole
+        values = 2 * sizes // digits
+        if not values.all():
+            raise self.damage(_NO_DOCUMENT)
+        ways = self._doc_bytes[runs(begin, sizes)] if digits == 2 else _values(self._doc_bytes, begin, values, digits)
+        ends = ways != GO_ON[digits]
+        last = values.cumsum() - 1
+        if (np.add.reduceat(ends, last - values + 1, dtype=np.int64) != counts).any():
+            raise self.damage(_NO_DOCUMENT)
+        summed = ways.cumsum(dtype=np.int64)
+        summed -= np.append(0, summed[last[:-1]]).repeat(values)
+        led: Array = summed[ends]
+        return led
 
     def _check(self, docs: Array, count: int) -> None:
         if len(docs) != count or docs.max() >= self._field.documents:
@@ -394,6 +408,14 @@ class _Part:
         if not counts.all() or shapes.max() >= len(self.counts):
             raise self.damage("a posting of a shape that does not exist")
         return counts
+
+
+def _values(data: Array, begin: Array | int, counts: Array, digits: int) -> Array:
+    """Numbers of so many hexadecimal digits, some from each of these bytes on."""
+    at = runs(2 * np.broadcast_to(begin, counts.shape), digits * counts)
+    nibbles = data[at >> 1] >> (4 * (~at & 1)).astype(np.uint8) & 15
+    values: Array = nibbles if digits == 1 else nibbles.reshape(-1, digits) @ 16 ** np.arange(digits)[::-1]
+    return values
 
 
 class Rows:

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
 from math import fsum, isfinite
-from operator import add, ne, sub
+from operator import add, ne
 from typing import TYPE_CHECKING, Any, Protocol
 
 from papersearch.analysis.tokens import Pairs, Terms
@@ -22,7 +22,6 @@ from papersearch.errors import UsageError
 from papersearch.index.flatfile import FlatWriter, damaged, narrow
 from papersearch.index.lexicon import (
     BLOCK_BYTE,
-    GO_ON,
     PAIR_CHAR,
     PAIR_FIRST,
     PAIR_NEXT,
@@ -38,9 +37,8 @@ from papersearch.index.segment import (
     BLOCK_DOC,
     BLOCK_ROW,
     CODE_BITS,
-    COUNT_BITS,
     DOCS,
-    LARGE,
+    LARGE_TERM,
     LARGE_VALUE,
     LENGTH,
     LOW_BITS,
@@ -52,24 +50,25 @@ from papersearch.index.segment import (
     PACKED_START,
     POSITION_LOW,
     POSITION_START,
-    SAVED_BYTES,
-    SAVED_TERM,
+    ROWS,
+    SAVED,
     SHAPE_CODE,
     SHAPE_HIGH,
     SHAPE_START,
     SHAPE_WEIGHT,
+    SIZES_BITS,
     STORED_BYTES,
     STORED_DICTIONARY,
     STORED_SIZE,
     STORED_START,
-    TERM_ROWS,
+    TERM_SIZES,
     TERMS,
     TOO_LARGE,
     Segment,
     SegmentField,
-    doc_width,
 )
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
+from papersearch.index.ways import Coding, pack_ways
 
 if TYPE_CHECKING:
     from papersearch.analysis.tokens import Term
@@ -114,8 +113,8 @@ class Collected(Protocol):
 
     positional: bool
 
-    def rows(self, width: int) -> Rows:
-        """They as they are written, whole numbers of documents in so many bytes. To be called once, at the end."""
+    def rows(self, coding: Coding) -> Rows:
+        """They as they are written. To be called once, at the end."""
         ...
 
 
@@ -148,8 +147,8 @@ class Tokens:
     def add_pairs(self, doc: int, code: int, pairs: Pairs) -> None:
         self.add(doc, code, *pairs.columns())
 
-    def rows(self, width: int) -> Rows:
-        return rows_of(self._terms(), self.positional, width)
+    def rows(self, coding: Coding) -> Rows:
+        return rows_of(self._terms(), self.positional, coding)
 
     def _terms(self) -> Iterator[TermPostings]:
         boosts = self._boosts
@@ -197,8 +196,8 @@ class _Postings:
             lists.counts.append(len(positions) // lists.positions.itemsize)
         return 1
 
-    def rows(self, width: int) -> Rows:
-        return rows_of(self._terms(), self.positional, width)
+    def rows(self, coding: Coding) -> Rows:
+        return rows_of(self._terms(), self.positional, coding)
 
     def _terms(self) -> Iterator[TermPostings]:
         for term, lists in sorted(self._lists.items(), key=lambda pair: pair[0]):
@@ -480,7 +479,7 @@ def _pairs(terms: list[bytes]) -> dict[str, array[int] | bytes] | None:
     chars = sorted(set("".join(texts)))
     number_of = {char: number for number, char in enumerate(chars, 1)}
     first, start, packed = array("Q", [0]), array("Q", [0]), bytearray()
-    ways = [bytes([GO_ON]) * (way // GO_ON) + bytes([way % GO_ON]) for way in range(len(chars) + 1)]
+    ways = [pack_ways([way], 2) for way in range(len(chars) + 1)]
     at = 0
     for char in chars:
         begin = at
@@ -496,31 +495,6 @@ def _pairs(terms: list[bytes]) -> dict[str, array[int] | bytes] | None:
         PAIR_START: narrow(start, start[-1]),
         PAIR_NEXT: bytes(packed),
     }
-
-
-def packed_docs(docs: Sequence[int], width: int) -> bytes:
-    """Document numbers, ascending, as they are written: whole, or the way from each to the next where that is shorter.
-
-    A way of 255 and more is as many bytes GO_ON as it has times 255, and the rest.
-    """
-    whole = width * len(docs)
-    if len(docs) > 1 and docs[-1] // GO_ON < whole:  # a way is at least a byte, and at least its share of all
-        ways = [docs[0], *map(sub, docs[1:], docs)]
-        if max(ways) < GO_ON:
-            if len(ways) < whole:
-                return bytes(ways)
-        else:
-            packed = bytearray()
-            for way in ways:
-                if way >= GO_ON:
-                    packed += b"\xff" * (way // GO_ON)
-                    way %= GO_ON
-                packed.append(way)
-            if len(packed) < whole:
-                return bytes(packed)
-    if width == 1:
-        return bytes(docs)
-    return b"".join([doc.to_bytes(width, "little") for doc in docs])
 
 
 class Rows:
@@ -553,19 +527,19 @@ class Rows:
         return [*islice(accumulate(map(sizes.__getitem__, self.numbers), initial=0), 0, None, step)]
 
 
-def rows_of(terms: Iterable[TermPostings], positional: bool, width: int) -> Rows:
+def rows_of(terms: Iterable[TermPostings], positional: bool, coding: Coding) -> Rows:
     """Postings as they are written; terms ascend by their bytes."""
     names, docs = Names(), bytearray()
     shapes, numbers, lows = _Shapes(), array("I"), bytearray()
     for term, term_docs, weights, counts, positions in terms:
         if len(positions) == 1:  # most terms
-            names.add(term, 1, width)
-            docs += term_docs[0].to_bytes(width, "little")
+            names.add(term, 1, coding.width)
+            docs += term_docs[0].to_bytes(coding.width, "little")
             lows.append(positions[0] & _LOW_MASK)
             numbers.append(shapes[weights[0], positions[0] >> LOW_BITS])
             continue
         size = len(docs)
-        docs += packed_docs(term_docs, width)
+        docs += coding.pack(term_docs)
         names.add(term, len(term_docs), len(docs) - size)
         highs: Iterable[int | tuple[int, ...]] = repeat(())
         if positional:
@@ -583,12 +557,12 @@ class InvertedWriter:
 
     def __init__(self, folder: str, segment_id: str, documents: int) -> None:
         self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{INVERTED}"))
-        self.width = doc_width(documents)
+        self.coding = Coding(documents)
         self._file.meta.update({"segment": segment_id, "documents": documents, "fields": {}, TERMS: {}})
 
     def write_field(self, name: str, positional: bool, terms: Iterable[TermPostings]) -> None:
         """Write a field; terms ascend by their bytes."""
-        self._write(name, positional, rows_of(terms, positional, self.width))
+        self._write(name, positional, rows_of(terms, positional, self.coding))
 
     def write_rows(self, name: str, rows: Rows) -> None:
         """Write a field with positions."""
@@ -596,7 +570,7 @@ class InvertedWriter:
 
     def write_collected(self, name: str, collected: Collected) -> None:
         """Write a field of which all postings were collected."""
-        self._write(name, collected.positional, collected.rows(self.width))
+        self._write(name, collected.positional, collected.rows(self.coding))
 
     def _write(self, name: str, positional: bool, rows: Rows) -> None:
         if not rows.docs:
@@ -610,25 +584,24 @@ class InvertedWriter:
         self._file.meta["fields"][name] = positional
 
     def _put_names(self, name: str, terms: Names) -> None:
-        counts, sizes = terms.counts, terms.sizes
-        saved = [count * self.width - size for count, size in zip(counts, sizes, strict=True)]
+        counts, sizes, width = terms.counts, terms.sizes, self.coding.width
         for section, values in lexicon_of(terms.terms).items():
             self._put(name, section, values)
         for section, numbers in ((BLOCK_ROW, counts), (BLOCK_DOC, sizes)):
             sums = list(accumulate(numbers, initial=0))
             self._put(name, section, narrow(array("Q", [*sums[: -1 : 1 << TERM_BITS], sums[-1]]), sums[-1]))
-        self._put_small(name, TERM_ROWS, counts)
-        self._put(name, SAVED_TERM, narrow([number for number, less in enumerate(saved) if less]))
-        self._put(name, SAVED_BYTES, narrow([less for less in saved if less]))
+        saved = array("Q", [count * width - size for count, size in zip(counts, sizes, strict=True)])
+        small = []
+        for section, numbers in ((ROWS, counts), (SAVED, saved)):
+            small.append(bytes(map(min, numbers, repeat(TOO_LARGE))))
+            large = [i for i, number in enumerate(numbers) if number >= TOO_LARGE]
+            if large:
+                self._put(name, section + LARGE_TERM, narrow(large))
+                self._put(name, section + LARGE_VALUE, narrow([numbers[i] for i in large]))
+        step = 1 << SIZES_BITS
+        both = b"".join([data[i : i + step] for i in range(0, len(counts), step) for data in small])
+        self._put_packed(name, TERM_SIZES, both, SIZES_BITS + 1)
         self._file.meta[TERMS][name] = len(terms.terms)
-
-    def _put_small(self, name: str, section: str, numbers: Sequence[int]) -> None:
-        """Write numbers, a byte each before they are compressed, and those that are too large for one apart."""
-        large = [i for i, number in enumerate(numbers) if number >= TOO_LARGE]
-        self._put_packed(name, section, bytes(map(min, numbers, repeat(TOO_LARGE))), COUNT_BITS)
-        if large:
-            self._put(name, section + LARGE, narrow(large))
-            self._put(name, section + LARGE_VALUE, narrow([numbers[i] for i in large]))
 
     def _put_packed(self, name: str, section: str, data: bytes, bits: int) -> None:
         """Write bytes of which 1 << bits are compressed together."""
@@ -738,7 +711,7 @@ def _merge_fields(
             raise damaged(folder, f"field {name} has positions in some segments only")
         rows = sum([field.row_count for field, _, _ in sources])
         if positional[name] and rows >= ROWS_FOR_ARRAYS and not any(has_deleted for _, _, has_deleted in sources):
-            merged = _merged_on_arrays(sources, inverted.width)
+            merged = _merged_on_arrays(sources, inverted.coding)
             if merged is not None:
                 inverted.write_rows(name, merged)
                 continue
@@ -746,13 +719,13 @@ def _merge_fields(
     return inverted.close()
 
 
-def _merged_on_arrays(sources: list[tuple[SegmentField, list[int], bool]], width: int) -> Rows | None:
+def _merged_on_arrays(sources: list[tuple[SegmentField, list[int], bool]], coding: Coding) -> Rows | None:
     """The rows of _merged_terms(), in a tenth of the time; None without numpy."""
     try:
         from papersearch.arrays.postings import merged_rows
     except ImportError:
         return None
-    return merged_rows([(numbers[0], field) for field, numbers, _ in sources], width)
+    return merged_rows([(numbers[0], field) for field, numbers, _ in sources], coding)
 
 
 def _merged_terms(sources: list[tuple[SegmentField, list[int], bool]]) -> Iterator[TermPostings]:

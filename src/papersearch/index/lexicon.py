@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import accumulate, compress, count, pairwise, repeat
-from operator import ne
+from itertools import accumulate, count, pairwise
 
 from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.ways import GO_ON, along_ways
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,20 +59,11 @@ TERM_BITS = 7
 """Terms in a block, as a power of two: a term is looked for in the bytes of its block, numbers are added up in it."""
 SEPARATOR = b"\xff"
 """Stands before, between and after terms: no UTF-8 has it, and nothing that has is less."""
-GO_ON = 255
-"""A byte of the way from one number to the next, to which the byte after it is added."""
 
 
 def encode(text: str) -> bytes:
     """Bytes of a term. Lone surrogates (from file names that are not UTF-8) pass; order is that of code points."""
     return text.encode("utf-8", "surrogatepass")
-
-
-def along_ways(data: bytes) -> list[int]:
-    """Ascending numbers from the first of them and the way from each to the next: a byte each; one of 255 and more is
-    as many bytes GO_ON as it has times 255, and the rest."""
-    summed = accumulate(data)
-    return list(summed if GO_ON not in data else compress(summed, map(ne, data, repeat(GO_ON))))
 
 
 def open_lexicon(file: FlatFile, prefix: str, count: int) -> Lexicon:
@@ -242,8 +233,8 @@ class Pairs:
             goal = led[start] + wanted + 1
             at = bisect_left(led, goal, start + 1, end + 1) - 1
             while at < end and led[at + 1] == goal:
-                if data[at] != GO_ON:
-                    number = self._numbered(char, at - start - data.count(GO_ON, start, at))
+                if data[at] != GO_ON[2]:
+                    number = self._numbered(char, at - start - data.count(GO_ON[2], start, at))
                     found += zip(self._of_char(char, (wanted + 1,)), (number,), strict=True)
                 at += 1
         return found

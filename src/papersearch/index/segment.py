@@ -9,8 +9,9 @@ from itertools import accumulate, chain, pairwise
 from operator import add, sub
 
 from papersearch.index.flatfile import FlatFile, damaged
-from papersearch.index.lexicon import SEPARATOR, TERM_BITS, along_ways, open_lexicon
+from papersearch.index.lexicon import SEPARATOR, TERM_BITS, open_lexicon
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
+from papersearch.index.ways import Coding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 # Sections of the inverted file, each under "<field>/". Rows are the postings of a field: those of its first term,
 # documents ascending, then those of the second term, and so on.
-TERM_ROWS = "term.rows"
-SAVED_TERM = "saved.term"
-SAVED_BYTES = "saved.bytes"
+TERM_SIZES = "term.sizes"
+ROWS, SAVED = "rows", "saved"
+"""What a term has two numbers for: its rows, and by how many bytes its documents are shorter than written whole."""
 BLOCK_ROW = "block.row"
 BLOCK_DOC = "block.doc"
 DOCS = "docs"
@@ -40,8 +41,8 @@ POSITION_START = "position.start"
 POSITION_LOW = "position.low"
 PACKED_START = ".start"
 """Further section of bytes that are compressed: where each part of them begins."""
-LARGE, LARGE_VALUE = ".large", ".large.value"
-"""Further sections of small numbers: which of them are too large for a byte, and what they are."""
+LARGE_TERM, LARGE_VALUE = ".term", ".value"
+"""Ends of the sections that say of which terms such a number is too large for a byte, and what it is."""
 TERMS = "terms"
 """In the file's meta: number of terms of each field."""
 # Sections of the documents file.
@@ -51,8 +52,8 @@ STORED_SIZE = "stored.size"
 STORED_DICTIONARY = "stored.dictionary"
 LENGTH = "length/"
 
-COUNT_BITS = 9
-"""Terms whose numbers of rows are compressed together, as a power of two."""
+SIZES_BITS = 9
+"""Terms whose numbers are compressed together, as a power of two; no less than TERM_BITS."""
 CODE_BITS = 11
 """Rows whose codes are compressed together, as a power of two."""
 BLOCK_BITS = 6
@@ -72,12 +73,8 @@ REMEMBERED_PARTS = 1 << 10
 SCATTERED = 32
 """Rows apart on average from which on their positions are looked for one by one."""
 
+_SIZES_MASK = (1 << SIZES_BITS) - 1
 _INFINITY = float("inf")
-
-
-def doc_width(documents: int) -> int:
-    """Bytes of a document's number that is written whole."""
-    return (max(1, (documents - 1).bit_length()) + 7) // 8
 
 
 class PackedBytes:
@@ -127,44 +124,64 @@ class PackedBytes:
         return data[start - (first << self._bits) : end - (first << self._bits)]
 
 
-class SmallNumbers:
-    """Numbers of which nearly all take a byte or less. Reads in place.
+class TermSizes:
+    """Of each term its rows, and by how many bytes its documents are shorter than written whole. Reads in place.
+
+    Nearly all of these numbers take a byte before they are compressed, 1 << SIZES_BITS terms at a time: first the rows
+    of all of them, and then the other number.
 
     Raises:
-        IndexDamagedError: they are not `count` numbers, or the large ones are not large.
+        IndexDamagedError: the sections contradict each other.
     """
 
-    __slots__ = ("_data", "_large", "_values")
+    __slots__ = ("_data", "_large")
 
-    def __init__(self, file: FlatFile, name: str, count: int) -> None:
-        self._data = PackedBytes(file, name, count, COUNT_BITS)
-        self._large = self._values = memoryview(b"")
-        if name + LARGE in file:
-            self._large, self._values = file.section(name + LARGE), file.section(name + LARGE_VALUE)
-        if len(self._large) != len(self._values):
-            raise damaged(file.path, f"the numbers of {name} are not one for each")
+    def __init__(self, file: FlatFile, prefix: str, terms: int) -> None:
+        self._data = PackedBytes(file, prefix + TERM_SIZES, 2 * terms, SIZES_BITS + 1)
+        self._large: list[tuple[memoryview[Any], memoryview[Any]]] = []
+        for name in (ROWS, SAVED):
+            numbers = values = memoryview(b"")
+            if prefix + name + LARGE_TERM in file:
+                numbers, values = file.section(prefix + name + LARGE_TERM), file.section(prefix + name + LARGE_VALUE)
+            if len(numbers) != len(values):
+                raise damaged(file.path, f"large numbers of {prefix}{name} are not one for each")
+            self._large.append((numbers, values))
 
-    def tolist(self, start: int, end: int) -> list[int]:
-        """Those of [start, end)."""
-        data = self._data.between(start, end)
-        numbers = list(data)
-        for i in _all(TOO_LARGE, data):
-            numbers[i] = self._value(start + i)
-        return numbers
+    def rows(self, number: int) -> int:
+        """Rows of a term."""
+        count = self._data.part(number >> SIZES_BITS)[number & _SIZES_MASK]
+        return count if count != TOO_LARGE else self._value(0, number)
 
-    def sum(self, start: int, end: int) -> int:
-        """The sum of those of [start, end)."""
-        data = self._data.between(start, end)
-        return sum(data) if TOO_LARGE not in data else sum(self.tolist(start, end))
+    def of_terms(self, first: int, end: int) -> tuple[list[int], list[int]]:
+        """Both numbers of each of the terms [first, end)."""
+        found: tuple[list[int], list[int]] = [], []
+        while first < end:
+            part = self._data.part(first >> SIZES_BITS)
+            low, terms = first & _SIZES_MASK, len(part) >> 1
+            high = min(terms, low + end - first)
+            for which, data in enumerate((part[low:high], part[terms + low : terms + high])):
+                found[which].extend(data)
+                for i in _all(TOO_LARGE, data):
+                    found[which][i - len(data)] = self._value(which, first + i)
+            first += high - low
+        return found
 
-    def __getitem__(self, i: int) -> int:
-        number: int = self._data[i]
-        return number if number != TOO_LARGE else self._value(i)
+    def sums(self, first: int, end: int) -> tuple[int, int]:
+        """The sums of both numbers of the terms [first, end), which are compressed together."""
+        part = self._data.part(first >> SIZES_BITS)
+        low, terms = first & _SIZES_MASK, len(part) >> 1
+        high = low + end - first
+        rows, saved = part[low:high], part[terms + low : terms + high]
+        if TOO_LARGE in rows or TOO_LARGE in saved:
+            large_rows, large_saved = self.of_terms(first, end)
+            return sum(large_rows), sum(large_saved)
+        return sum(rows), sum(saved)
 
-    def _value(self, i: int) -> int:
-        at = bisect_left(self._large, i)
+    def _value(self, which: int, number: int) -> int:
+        numbers, values = self._large[which]
+        at = bisect_left(numbers, number)
         # What is no large number is damage; a small one in its place is found where it has to fit.
-        return int(self._values[at]) if at < len(self._large) and self._large[at] == i else 0
+        return int(values[at]) if at < len(numbers) and numbers[at] == number else 0
 
 
 class SegmentField:
@@ -180,7 +197,7 @@ class SegmentField:
     Attributes:
         term_count: number of terms.
         row_count: postings of the field.
-        width: bytes of a document's number that is written whole.
+        coding: how documents are written.
         docs: bytes of the documents of all terms, one term after the other.
         shape_weights: weight per shape.
         shape_start: where each shape's positions begin in `shape_high`, with the end of the last.
@@ -193,10 +210,9 @@ class SegmentField:
     """
 
     __slots__ = (
-        "_block_doc", "_block_row", "_codes", "_counts", "_highs", "_numbers", "_rows", "_saved", "_saving", "_terms",
-        "_weights", "block_start", "docs", "documents", "has_codes", "lows", "odd_high", "odd_rows", "odd_start",
+        "_block_doc", "_block_row", "_codes", "_counts", "_highs", "_numbers", "_sizes", "_terms", "_weights",
+        "block_start", "coding", "docs", "documents", "has_codes", "lows", "odd_high", "odd_rows", "odd_start",
         "odd_weights", "path", "positional", "row_count", "shape_high", "shape_start", "shape_weights", "term_count",
-        "width",
     )  # fmt: skip
 
     def __init__(self, file: FlatFile, name: str, positional: bool, documents: int) -> None:
@@ -204,17 +220,14 @@ class SegmentField:
         self.path = f"{file.path} ({name})"
         self.documents = documents
         self.positional = positional
-        self.width = doc_width(documents)
+        self.coding = Coding(documents)
         terms: int = file.meta[TERMS][name]
         self.term_count = terms
         self._terms, self.docs = open_lexicon(file, prefix, terms), file.section(prefix + DOCS, "B")
         self._block_row, self._block_doc = file.section(prefix + BLOCK_ROW), file.section(prefix + BLOCK_DOC)
-        self._rows = SmallNumbers(file, prefix + TERM_ROWS, terms)
-        # Terms whose documents are not written whole, and how many bytes shorter they are.
-        self._saving, self._saved = file.section(prefix + SAVED_TERM), file.section(prefix + SAVED_BYTES)
+        self._sizes = TermSizes(file, prefix, terms)
         blocks = -(-terms >> TERM_BITS)
-        good = len(self._saving) == len(self._saved)
-        good = good and all(len(each) == blocks + 1 and each[0] == 0 for each in (self._block_row, self._block_doc))
+        good = all(len(each) == blocks + 1 and each[0] == 0 for each in (self._block_row, self._block_doc))
         good = good and self._block_doc[-1] == len(self.docs)
         rows = self.row_count = int(self._block_row[-1]) if good else 0
         weights: memoryview[float] = file.section(prefix + SHAPE_WEIGHT, "d")
@@ -273,9 +286,6 @@ class SegmentField:
         """Bytes of the term of that number."""
         return self.terms(range(number, number + 1))[0]
 
-    def _in_block(self, block: int) -> range:
-        return range(block << TERM_BITS, min(self.term_count, (block + 1) << TERM_BITS))
-
     def ceiling(self, text: bytes) -> int:
         """Number of the first term that is not less than `text`; term_count if there is none."""
         return self._terms.ceiling(text)
@@ -320,32 +330,24 @@ class SegmentField:
 
     def doc_frequency(self, number: int) -> int:
         """How many documents have the term."""
-        return self._rows[number]
+        return self._sizes.rows(number)
 
     def _postings(self, number: int) -> tuple[range, int, int]:
         """(rows, where the bytes of the documents begin and end) of a term."""
         block = number >> TERM_BITS
-        first = block << TERM_BITS
-        count, before = self._rows[number], self._rows.sum(first, number)
-        row = self._block_row[block] + before
-        begin = self._block_doc[block] + before * self.width - self._saved_by(first, number)
-        end = begin + count * self.width - self._saved_by(number, number + 1)
+        before, saved_before = self._sizes.sums(block << TERM_BITS, number)
+        count, saved = self._sizes.sums(number, number + 1)
+        row, width = self._block_row[block] + before, self.coding.width
+        begin = self._block_doc[block] + before * width - saved_before
+        end = begin + count * width - saved
         if not (0 < count <= self.row_count - row and 0 <= begin < end <= len(self.docs)):
             raise damaged(self.path, f"the postings of term {number} are out of bounds")
         return range(row, row + count), begin, end
 
-    def _saved_by(self, first: int, end: int) -> int:
-        """Bytes by which the documents of the terms [first, end) are shorter than written whole."""
-        low = bisect_left(self._saving, first)
-        return sum(self._saved[low : bisect_left(self._saving, end, low)])
-
     def all_bounds(self) -> tuple[list[int], list[int]]:
         """(first row, where the bytes of the documents begin) of each term, with the ends of the last."""
-        counts = self._rows.tolist(0, self.term_count)
-        sizes = [count * self.width for count in counts]
-        for number, saved in zip(self._saving, self._saved, strict=True):
-            if number < self.term_count:
-                sizes[number] -= saved
+        counts, saved = self._sizes.of_terms(0, self.term_count)
+        sizes = [count * self.coding.width - less for count, less in zip(counts, saved, strict=True)]
         rows, begin = list(accumulate(counts, initial=0)), list(accumulate(sizes, initial=0))
         if rows[-1] != self.row_count or begin[-1] != len(self.docs) or min(map(min, counts, sizes), default=1) < 1:
             raise damaged(self.path, "the postings of its terms are out of bounds")
@@ -357,18 +359,13 @@ class SegmentField:
         for block, (start, end) in enumerate(pairwise(rows)):
             if end - start >= least:  # hardly ever, if it is many
                 first = block << TERM_BITS
-                counts = self._rows.tolist(first, self._in_block(block).stop)
+                counts, _ = self._sizes.of_terms(first, min(self.term_count, first + (1 << TERM_BITS)))
                 yield from ((first + i, count) for i, count in enumerate(counts) if count >= least)
 
     def bounds(self, number: int) -> tuple[int, int, int, int]:
         """(first row, end of its rows, where the bytes of its documents begin and end in `docs`) of a term."""
         rows, begin, end = self._postings(number)
         return rows.start, rows.stop, begin, end
-
-    def doc_bytes(self, number: int) -> tuple[range, memoryview[Any], bool]:
-        """(rows, bytes of the documents, whether their numbers are written whole) of a term."""
-        rows, begin, end = self._postings(number)
-        return rows, self.docs[begin:end], end - begin == len(rows) * self.width
 
     def docs_of(self, number: int) -> list[int]:
         """Document numbers of the term's postings, ascending, all below `documents`."""
@@ -377,13 +374,7 @@ class SegmentField:
 
     def docs_between(self, count: int, begin: int, end: int) -> list[int]:
         """As docs_of(), of a term with so many postings and these bounds (all_bounds())."""
-        data = bytes(self.docs[begin:end])
-        if end - begin != count * self.width:
-            docs = along_ways(data)
-        elif self.width == 1:
-            docs = list(data)
-        else:
-            docs = [int.from_bytes(data[at : at + self.width], "little") for at in range(0, len(data), self.width)]
+        docs = self.coding.unpack(bytes(self.docs[begin:end]), count)
         if len(docs) != count or max(docs) >= self.documents:
             raise damaged(self.path, "a posting of a document that does not exist")
         return docs
