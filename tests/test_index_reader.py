@@ -452,6 +452,8 @@ def as_in_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks of terms, and documents that are not written whole, in a small index."""
     for module in (builder, segment, lexicon):
         monkeypatch.setattr(module, "TERM_BITS", 1)
+    monkeypatch.setattr(lexicon, "FEWEST_FILTERED", 1)
+    monkeypatch.setattr(lexicon, "FILTER_BITS", 8 * lexicon.FILTER_BYTES)
     monkeypatch.setattr(ways, "doc_width", lambda documents: 2)
 
 
@@ -488,6 +490,11 @@ FORGERIES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("inv", "text/block.doc", lambda docs: docs[:-1]),
     ("inv", "text/term.bytes", lambda text: [0xFF] * len(text)),
     ("inv", "text/term.bytes", lambda text: text[::-1]),
+    ("inv", "text/term.bytes.start", lambda starts: starts[::-1]),
+    ("inv", "text/term.bytes.start", lambda starts: starts[:-1]),
+    ("inv", "text/term.filter", lambda bits: [0] * len(bits)),
+    ("inv", "text/term.filter", lambda bits: bits[:-1]),
+    ("inv", "text/term.filter", lambda bits: None),
     ("inv", "grams/pair.char", lambda chars: chars[::-1]),
     ("inv", "grams/pair.char", lambda chars: [*chars[:-1], chars[0]]),
     ("inv", "grams/pair.char", lambda chars: array("I", [1 << 31] * len(chars))),

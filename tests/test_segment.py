@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from papersearch.errors import UsageError
+from papersearch.index import lexicon
 from papersearch.index.builder import InvertedWriter, TermPostings
 from papersearch.index.flatfile import SIZES, FlatFile
-from papersearch.index.lexicon import PAIR_NEXT, TERM_BITS, encode
+from papersearch.index.lexicon import PAIR_NEXT, TERM_BITS, TERM_FILTER, encode
 from papersearch.index.segment import CODE_BITS, SegmentField
 from papersearch.index.ways import FEW_BITS, GO_ON, Coding, along_ways, doc_width, pack_ways
 
@@ -82,6 +83,20 @@ def test_terms_of_very_many_documents_and_blocks_of_all_sizes(tmp_path: Path) ->
     field = written(tmp_path, 5000, terms)
     assert field.term_count > 4 << TERM_BITS and field.row_count > 4 << CODE_BITS
     check(field, terms)
+
+
+def test_the_filter_of_many_terms_knows_them_all_and_few_others(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    texts = sorted({"".join(rng.choices("abcdefgh论文检索", k=rng.randrange(1, 9))) for _ in range(30_000)}, key=encode)
+    field = written(tmp_path, 50, [posted(text, [n % 50]) for n, text in enumerate(texts[::2])])
+    assert f"f/{TERM_FILTER}" in FlatFile(str(tmp_path / f"{'0' * 16}.inv"))
+    assert [field.find(encode(text)) for text in texts[::2]] == list(range(len(texts[::2])))
+    with pytest.MonkeyPatch.context() as patch:
+        opened: list[int] = []
+        read = lexicon.Words._block
+        patch.setattr(lexicon.Words, "_block", lambda words, number: opened.append(number) or read(words, number))
+        assert {field.find(encode(text)) for text in texts[1::2]} == {-1}
+    assert len(opened) < len(texts[1::2]) / 10
 
 
 def test_pairs_of_very_many_characters(tmp_path: Path) -> None:

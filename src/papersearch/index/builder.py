@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from papersearch.analysis.tokens import Pairs, Terms
 from papersearch.errors import UsageError
-from papersearch.index.flatfile import FlatWriter, damaged, narrow
+from papersearch.index.flatfile import PACKED_START, FlatWriter, damaged, narrow
 from papersearch.index.lexicon import (
     BLOCK_BYTE,
+    FILTER_BYTES,
     PAIR_CHAR,
     PAIR_FIRST,
     PAIR_NEXT,
@@ -29,8 +30,11 @@ from papersearch.index.lexicon import (
     SEPARATOR,
     TERM_BITS,
     TERM_BYTES,
+    TERM_FILTER,
     TERM_HEAD,
     encode,
+    filter_bits,
+    filter_parts,
 )
 from papersearch.index.segment import (
     BLOCK_BITS,
@@ -47,7 +51,6 @@ from papersearch.index.segment import (
     ODD_ROW,
     ODD_START,
     ODD_WEIGHT,
-    PACKED_START,
     POSITION_LOW,
     POSITION_START,
     ROWS,
@@ -85,8 +88,8 @@ MAX_SHAPES = ODD
 """Shapes in the table of a field, the most frequent ones; the rest is written out row by row."""
 PACKING_LEVEL = 3
 """For zlib. Level 6 takes off another 4% and half as long again."""
-CODES_LEVEL = 6
-"""The same for codes of shapes and numbers of rows, which are few and much alike."""
+PARTS_LEVEL = 6
+"""The same for what is compressed in parts: terms, their sizes, and codes of shapes."""
 COPIED_AT_ONCE = 1 << 20
 ROWS_FOR_ARRAYS = 1 << 18
 """Postings of a field from which on they are merged on arrays: it takes a while to load them."""
@@ -454,22 +457,41 @@ class Names:
         self.sizes.append(size)
 
 
-def lexicon_of(terms: list[bytes]) -> dict[str, array[int] | bytes]:
+Sections = dict[str, "array[int] | bytes"]
+
+
+def lexicon_of(terms: list[bytes]) -> Sections:
     """The sections of the terms of a field: those of pairs where they can be that."""
     return _pairs(terms) or _words(terms)
 
 
-def _words(terms: list[bytes]) -> dict[str, array[int] | bytes]:
-    sizes = accumulate([len(term) + 1 for term in terms], initial=0)
-    starts = array("Q", sizes)
-    return {
-        TERM_BYTES: b"".join([SEPARATOR, SEPARATOR.join(terms), SEPARATOR]),
-        TERM_HEAD: SEPARATOR.join(terms[:: 1 << TERM_BITS]),
-        BLOCK_BYTE: narrow(array("Q", [*starts[: -1 : 1 << TERM_BITS], starts[-1]]), starts[-1]),
+def _words(terms: list[bytes]) -> Sections:
+    step = 1 << TERM_BITS
+    blocks = [SEPARATOR + SEPARATOR.join(terms[i : i + step]) for i in range(0, len(terms), step)]
+    starts = array("Q", accumulate(map(len, blocks), initial=0))
+    sections: Sections = {
+        TERM_HEAD: SEPARATOR.join(terms[::step]),
+        BLOCK_BYTE: narrow(starts, starts[-1]),
+        **packed_sections(TERM_BYTES, blocks),
     }
+    if parts := filter_parts(len(terms)):
+        filtered = bytearray(parts * FILTER_BYTES)
+        for term in terms:
+            part, one, other = filter_bits(term, parts)
+            filtered[part * FILTER_BYTES + (one >> 3)] |= 1 << (one & 7)
+            filtered[part * FILTER_BYTES + (other >> 3)] |= 1 << (other & 7)
+        sections[TERM_FILTER] = bytes(filtered)
+    return sections
 
 
-def _pairs(terms: list[bytes]) -> dict[str, array[int] | bytes] | None:
+def packed_sections(name: str, parts: Iterable[bytes]) -> Sections:
+    """The sections of bytes that are compressed part by part: see flatfile.Packed."""
+    packed = [zlib.compress(part, PARTS_LEVEL) for part in parts]
+    starts = array("Q", accumulate(map(len, packed), initial=0))
+    return {name: b"".join(packed), name + PACKED_START: narrow(starts, starts[-1])}
+
+
+def _pairs(terms: list[bytes]) -> Sections | None:
     texts = []
     for term in terms:
         text = term.decode("utf-8", "surrogatepass")
@@ -585,8 +607,7 @@ class InvertedWriter:
 
     def _put_names(self, name: str, terms: Names) -> None:
         counts, sizes, width = terms.counts, terms.sizes, self.coding.width
-        for section, values in lexicon_of(terms.terms).items():
-            self._put(name, section, values)
+        self._put_all(name, lexicon_of(terms.terms))
         for section, numbers in ((BLOCK_ROW, counts), (BLOCK_DOC, sizes)):
             sums = list(accumulate(numbers, initial=0))
             self._put(name, section, narrow(array("Q", [*sums[: -1 : 1 << TERM_BITS], sums[-1]]), sums[-1]))
@@ -605,10 +626,12 @@ class InvertedWriter:
 
     def _put_packed(self, name: str, section: str, data: bytes, bits: int) -> None:
         """Write bytes of which 1 << bits are compressed together."""
-        packed = [zlib.compress(data[i : i + (1 << bits)], CODES_LEVEL) for i in range(0, len(data), 1 << bits)]
-        starts = array("Q", accumulate(map(len, packed), initial=0))
-        self._put(name, section, b"".join(packed))
-        self._put(name, section + PACKED_START, narrow(starts, starts[-1]))
+        step = 1 << bits
+        self._put_all(name, packed_sections(section, [data[i : i + step] for i in range(0, len(data), step)]))
+
+    def _put_all(self, field: str, sections: Sections) -> None:
+        for section, values in sections.items():
+            self._put(field, section, values)
 
     def _put(self, field: str, section: str, values: array[Any] | bytes | bytearray) -> None:
         self._file.put(f"{field}/{section}", values)

@@ -43,6 +43,10 @@ PAGE_BITS = 12
 """So much of a large section is read for a single value, as a power of two of bytes."""
 PAGES_KEPT = 256
 """Pages of a section that are remembered: a megabyte."""
+PACKED_START = ".start"
+"""Ends the name of the section that says where the parts of compressed bytes begin, with the end of the last."""
+REMEMBERED_PARTS = 1 << 10
+"""Parts of compressed bytes that are remembered: 2 MB of them."""
 CHUNK_BYTES = 1 << 20
 """A checksum reads so much at a time."""
 MAX_DIRECTORY_BYTES = 1 << 24
@@ -481,3 +485,66 @@ class FlatFile:
         for start in range(offset, offset + size, CHUNK_BYTES):
             crc32 = zlib.crc32(self._bytes(start, min(CHUNK_BYTES, offset + size - start)), crc32)
         return crc32
+
+
+class Packed:
+    """Bytes that are compressed in parts. Reads in place.
+
+    Raises:
+        IndexDamagedError: they do not end where they should.
+    """
+
+    __slots__ = ("_data", "_name", "_parts", "_start", "path")
+
+    def __init__(self, file: FlatFile, name: str, parts: int) -> None:
+        self.path, self._name = file.path, name
+        self._data, self._start = file.section(name, "B"), file.section(name + PACKED_START)
+        self._parts: dict[int, bytes] = {}
+        if len(self._start) != parts + 1 or self._start[-1] != len(self._data):
+            raise damaged(file.path, f"{name} does not have all its parts")
+
+    def part(self, number: int, size: int) -> bytes:
+        """The bytes of a part, which are so many."""
+        part = self._parts.get(number)
+        if part is None:
+            unpacker = zlib.decompressobj()
+            try:
+                packed = self._data[self._start[number] : self._start[number + 1]]
+                part = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
+            except zlib.error:
+                part = b""
+            if len(part) != size or not unpacker.eof:
+                raise damaged(self.path, f"part {number} of {self._name} cannot be unpacked")
+            if len(self._parts) >= REMEMBERED_PARTS:
+                self._parts.clear()
+            self._parts[number] = part
+        return part
+
+
+class PackedBytes:
+    """Bytes of which as many are compressed together, but for the last of them.
+
+    Raises:
+        IndexDamagedError: they do not end where they should.
+    """
+
+    __slots__ = ("_bits", "_packed", "_size")
+
+    def __init__(self, file: FlatFile, name: str, size: int, bits: int) -> None:
+        """`size`: how many there are; `bits`: how many are compressed together, as a power of two."""
+        self._packed, self._size, self._bits = Packed(file, name, -(-size >> bits)), size, bits
+
+    def part(self, number: int) -> bytes:
+        """The bytes from number << bits on that are compressed together."""
+        return self._packed.part(number, min(1 << self._bits, self._size - (number << self._bits)))
+
+    def __getitem__(self, i: int) -> int:
+        return self.part(i >> self._bits)[i & ((1 << self._bits) - 1)]
+
+    def between(self, start: int, end: int) -> bytes:
+        """Those of [start, end)."""
+        if start >= end:
+            return b""
+        first, last = start >> self._bits, (end - 1) >> self._bits
+        data = self.part(first) if first == last else b"".join(map(self.part, range(first, last + 1)))
+        return data[start - (first << self._bits) : end - (first << self._bits)]

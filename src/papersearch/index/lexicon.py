@@ -10,8 +10,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, count, pairwise
+from zlib import crc32
 
-from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.flatfile import FlatFile, Packed, damaged
 from papersearch.index.ways import GO_ON, along_ways
 
 TYPE_CHECKING = False
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 # Sections of the words, under "<field>/".
 TERM_BYTES = "term.bytes"
+TERM_FILTER = "term.filter"
 TERM_HEAD = "term.head"
 BLOCK_BYTE = "block.byte"
 # Sections of the pairs.
@@ -59,6 +61,19 @@ TERM_BITS = 7
 """Terms in a block, as a power of two: a term is looked for in the bytes of its block, numbers are added up in it."""
 SEPARATOR = b"\xff"
 """Stands before, between and after terms: no UTF-8 has it, and nothing that has is less."""
+
+
+FEWEST_FILTERED = 1 << 10
+"""Terms of a lexicon from which on it has a filter."""
+FILTER_BITS = 8
+"""Bits of the filter for each term: one in twenty terms that are not there is looked for in vain."""
+FILTER_BYTES = 64
+"""Bytes of a part of the filter, in which all bits of a term are: a look-up reads no more. A power of two."""
+
+_BIT_MASK = 8 * FILTER_BYTES - 1
+_MIXER = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio, by which Fibonacci hashing multiplies (D. Knuth, The Art of Computer Programming 6.4): a
+CRC is linear, and its bits alone would be alike for terms that are alike."""
 
 
 def encode(text: str) -> bytes:
@@ -76,37 +91,58 @@ def open_lexicon(file: FlatFile, prefix: str, count: int) -> Lexicon:
 
 
 class Words:
-    """Terms of any kind, in blocks of 1 << TERM_BITS."""
+    """Terms of any kind, in blocks of 1 << TERM_BITS that are compressed.
 
-    __slots__ = ("_block_byte", "_bytes", "_count", "_heads", "_path")
+    Most terms that are looked for are not there. Of many terms a *filter* says so without unpacking a block: a term
+    sets two bits of one of its parts, all three chosen by the term's CRC-32 (a blocked Bloom filter: F. Putze,
+    P. Sanders, J. Singler, Cache-, Hash- and Space-Efficient Bloom Filters, 2007).
+    """
+
+    __slots__ = ("_block_byte", "_count", "_filter", "_filter_parts", "_heads", "_packed", "_path")
 
     def __init__(self, file: FlatFile, prefix: str, count: int) -> None:
         self._path, self._count = f"{file.path} ({prefix[:-1]})", count
-        self._bytes = file.section(prefix + TERM_BYTES, "B")
+        blocks = -(-count >> TERM_BITS)
         self._heads = bytes(file.section(prefix + TERM_HEAD, "B")).split(SEPARATOR)
         self._block_byte = file.section(prefix + BLOCK_BYTE)
-        blocks = -(-count >> TERM_BITS)
-        good = len(self._heads) == blocks and len(self._block_byte) == blocks + 1 and self._block_byte[0] == 0
-        if not (good and self._block_byte[-1] == len(self._bytes) - 1 and bytes(self._bytes[-1:]) == SEPARATOR):
+        self._packed = Packed(file, prefix + TERM_BYTES, blocks)
+        self._filter, self._filter_parts = memoryview(b""), filter_parts(count)
+        if self._filter_parts:
+            self._filter = file.section(prefix + TERM_FILTER, "B")
+        if not (
+            len(self._heads) == blocks
+            and len(self._block_byte) == blocks + 1
+            and self._block_byte[0] == 0
+            and len(self._filter) == self._filter_parts * FILTER_BYTES
+        ):
             raise damaged(self._path, "the sections of its terms contradict each other")
+
+    def _block(self, number: int) -> bytes:
+        """The terms of a block, SEPARATOR before each."""
+        return self._packed.part(number, max(0, self._block_byte[number + 1] - self._block_byte[number]))
 
     def terms(self, numbers: range) -> list[bytes]:
         if not numbers:
             return []
         first, last = numbers.start >> TERM_BITS, (numbers.stop - 1) >> TERM_BITS
-        found = bytes(self._bytes[self._block_byte[first] + 1 : self._block_byte[last + 1]]).split(SEPARATOR)
+        found = b"".join(map(self._block, range(first, last + 1)))[1:].split(SEPARATOR)
         if len(found) != min(self._count, (last + 1) << TERM_BITS) - (first << TERM_BITS):
             raise damaged(self._path, "its terms are more or fewer than they should be")
         begin = numbers.start - (first << TERM_BITS)
         return found if len(found) == len(numbers) else found[begin : begin + len(numbers)]
 
     def find(self, text: bytes) -> int:
+        if self._filter_parts:
+            part, one, other = filter_bits(text, self._filter_parts)
+            data = self._filter[part * FILTER_BYTES : (part + 1) * FILTER_BYTES]
+            if not data[one >> 3] >> (one & 7) & data[other >> 3] >> (other & 7) & 1:
+                return -1
         block = bisect_right(self._heads, text) - 1
         if block < 0 or SEPARATOR in text:
             return -1
-        data = bytes(self._bytes[self._block_byte[block] : self._block_byte[block + 1] + 1])
-        at = data.find(b"\xff%b\xff" % text)
-        return -1 if at < 0 else (block << TERM_BITS) + data.count(SEPARATOR, 0, at)
+        whole = self._block(block) + SEPARATOR
+        at = whole.find(b"\xff%b\xff" % text)
+        return -1 if at < 0 else (block << TERM_BITS) + whole.count(SEPARATOR, 0, at)
 
     def ceiling(self, text: bytes) -> int:
         block = bisect_left(self._heads, text)
@@ -116,19 +152,29 @@ class Words:
         return numbers.start + bisect_left(self.terms(numbers), text)
 
     def with_part(self, part: bytes) -> Iterable[tuple[bytes, int]]:
-        data = bytes(self._bytes)
-        number, counted = -1, 0
-        at = data.find(part)
-        while at >= 0:
-            end = data.find(SEPARATOR, at)
-            number += data.count(SEPARATOR, counted, at)
-            counted = at
-            yield data[data.rfind(SEPARATOR, 0, at) + 1 : end], number
-            at = data.find(part, end)
+        for block in range(len(self._heads)):
+            data = self._block(block)
+            at = data.find(part)
+            while at >= 0:
+                begin, end = data.rfind(SEPARATOR, 0, at) + 1, data.find(SEPARATOR, at)
+                end = len(data) if end < 0 else end
+                yield data[begin:end], (block << TERM_BITS) + data.count(SEPARATOR, 1, begin)
+                at = data.find(part, end)
 
     def problems(self, terms: Sequence[bytes]) -> Iterable[str]:
         if self._heads != terms[:: 1 << TERM_BITS]:
             yield "its blocks do not begin with the terms that they should"
+
+
+def filter_parts(terms: int) -> int:
+    """Parts of the filter of so many terms; 0 for few, which have none."""
+    return terms * FILTER_BITS // (8 * FILTER_BYTES) if terms >= FEWEST_FILTERED else 0
+
+
+def filter_bits(term: bytes, parts: int) -> tuple[int, int, int]:
+    """Number of the term's part in the filter, and the two bits that it sets there."""
+    mixed = crc32(term) * _MIXER & 0xFFFFFFFFFFFFFFFF
+    return (mixed >> 32) % parts, mixed >> 23 & _BIT_MASK, mixed >> 14 & _BIT_MASK
 
 
 class _Characters(dict[int, bytes]):

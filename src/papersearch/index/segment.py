@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate, chain, pairwise
 from operator import add, sub
 
-from papersearch.index.flatfile import FlatFile, damaged
+from papersearch.index.flatfile import FlatFile, PackedBytes, damaged
 from papersearch.index.lexicon import SEPARATOR, TERM_BITS, open_lexicon
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 from papersearch.index.ways import Coding
@@ -39,8 +39,6 @@ ODD_START = "odd.start"
 ODD_HIGH = "odd.high"
 POSITION_START = "position.start"
 POSITION_LOW = "position.low"
-PACKED_START = ".start"
-"""Further section of bytes that are compressed: where each part of them begins."""
 LARGE_TERM, LARGE_VALUE = ".term", ".value"
 """Ends of the sections that say of which terms such a number is too large for a byte, and what it is."""
 TERMS = "terms"
@@ -67,61 +65,12 @@ TOO_LARGE = 255
 
 REMEMBERED_TERMS = 1 << 13
 """Terms of a field whose numbers are remembered: a search asks for the same one several times."""
-REMEMBERED_PARTS = 1 << 10
-"""Parts of compressed bytes that are remembered: 2 MB of them."""
 
 SCATTERED = 32
 """Rows apart on average from which on their positions are looked for one by one."""
 
 _SIZES_MASK = (1 << SIZES_BITS) - 1
 _INFINITY = float("inf")
-
-
-class PackedBytes:
-    """Bytes of which so many are compressed together. Reads in place.
-
-    Raises:
-        IndexDamagedError: they do not end where they should.
-    """
-
-    __slots__ = ("_bits", "_data", "_name", "_parts", "_start", "path", "size")
-
-    def __init__(self, file: FlatFile, name: str, size: int, bits: int) -> None:
-        """`size`: how many there are; `bits`: how many are compressed together, as a power of two."""
-        self.path, self._name, self.size, self._bits = file.path, name, size, bits
-        self._data, self._start = file.section(name, "B"), file.section(name + PACKED_START)
-        self._parts: dict[int, bytes] = {}
-        if len(self._start) != -(-size >> bits) + 1 or self._start[-1] != len(self._data):
-            raise damaged(file.path, f"{name} does not have all its parts")
-
-    def part(self, number: int) -> bytes:
-        """The bytes from number << bits on that are compressed together."""
-        part = self._parts.get(number)
-        if part is None:
-            size = min(1 << self._bits, self.size - (number << self._bits))
-            unpacker = zlib.decompressobj()
-            try:
-                packed = self._data[self._start[number] : self._start[number + 1]]
-                part = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
-            except zlib.error:
-                part = b""
-            if len(part) != size or not unpacker.eof:
-                raise damaged(self.path, f"part {number} of {self._name} cannot be unpacked")
-            if len(self._parts) >= REMEMBERED_PARTS:
-                self._parts.clear()
-            self._parts[number] = part
-        return part
-
-    def __getitem__(self, i: int) -> int:
-        return self.part(i >> self._bits)[i & ((1 << self._bits) - 1)]
-
-    def between(self, start: int, end: int) -> bytes:
-        """Those of [start, end)."""
-        if start >= end:
-            return b""
-        first, last = start >> self._bits, (end - 1) >> self._bits
-        data = self.part(first) if first == last else b"".join(map(self.part, range(first, last + 1)))
-        return data[start - (first << self._bits) : end - (first << self._bits)]
 
 
 class TermSizes:
