@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
+from array import array
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from papersearch import IndexDamagedError
 from papersearch.glossary import RELATED, Glossary, Name, key_of, read_groups, related_source, sources, spelling_of
-from papersearch.glossary.compiled import open_compiled
+from papersearch.glossary.compiled import (
+    FILE_NAME,
+    HASH_BITS,
+    CompiledGlossary,
+    compile_glossary,
+    hash_of,
+    open_compiled,
+)
+from papersearch.index.flatfile import FlatFile, FlatWriter
 
 FOLDER = files("papersearch").joinpath("glossary")
 FILES = sorted(path.name for path in FOLDER.iterdir() if path.name.endswith(".tsv") and path.name != RELATED)
@@ -292,20 +304,84 @@ def test_no_idea_is_near_too_many() -> None:
     report([f"{place}: near {count} ideas" for place, count in near.items() if count > MOST_NEAR])
 
 
-def test_compiled_it_answers_as_read_from_text(tmp_path: Path) -> None:
-    def read() -> tuple[list[tuple[Name, ...]], list[tuple[Name, ...]]]:
-        return list(read_groups(sources())), list(read_groups([related_source()]))
+def read_all() -> tuple[list[tuple[Name, ...]], list[tuple[Name, ...]]]:
+    return list(read_groups(sources())), list(read_groups([related_source()]))
 
-    text, compiled = Glossary(*read()), open_compiled(str(tmp_path), "s", read)
+
+@pytest.mark.parametrize(
+    "hashed",
+    [
+        pytest.param(hash_of, id="as it is"),
+        pytest.param(lambda key: hash_of(key) & 0x3000F, id="many keys of one hash"),
+        pytest.param(lambda key: len(key) % 2 * ((1 << HASH_BITS) - 1), id="two hashes, the first and the last"),
+    ],
+)
+def test_compiled_it_answers_as_read_from_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: Callable[[str], int]
+) -> None:
+    """Also where keys have the same hash: those of the glossary, and others with them."""
+    monkeypatch.setattr("papersearch.glossary.compiled.hash_of", hashed)
+    groups, related = read_all()
+    if hashed is not hash_of:  # each key is looked for among many groups
+        groups = groups[:140]
+    text, compiled = Glossary(groups, related), open_compiled(str(tmp_path), "s", lambda: (groups, related))
     assert compiled
     near = 0
-    for form in (form for group in GROUPS for form in group.forms):
+    for form in (name for group in groups for name in group):
         key, spelling = key_of(form.text), spelling_of(form.text)
+        assert key in compiled
+        assert list(text.numbers(key)) == list(compiled.numbers(key))
         assert text.senses(key, spelling) == compiled.senses(key, spelling)
         found = text.related(key, spelling)
         assert found == compiled.related(key, spelling)
         near += bool(found)
-    assert near > len(ROWS)
+        for other in (f"{key}x", f"x {key}", key[:-1], ""):
+            assert (other in text) == (other in compiled)
+            assert list(text.numbers(other)) == list(compiled.numbers(other))
+    assert near > (len(ROWS) if hashed is hash_of else 0)
+
+
+def test_a_compiled_glossary_that_contradicts_itself_is_damage(tmp_path: Path) -> None:
+    """Each section replaced by others, as nothing but a program that means to does: every checksum is right."""
+    path = tmp_path / FILE_NAME
+    groups, related = read_all()
+    compile_glossary(str(path), groups, related, "s")
+    whole = FlatFile(str(path))
+    names = [form.text for group in groups[:400:8] for form in group]
+
+    def ask(name: str, values: array[int] | bytes) -> None:
+        path.unlink()
+        writer = FlatWriter(str(path))
+        for section in whole.names():
+            old = whole.section(section)
+            writer.put(section, values if section == name else array(old.format, bytes(old)))
+        writer.close()
+        glossary = CompiledGlossary(str(path))
+        for text in names:
+            glossary.senses(key_of(text))
+            glossary.related(key_of(text))
+
+    for name in ("hashes", "hashes.at", "ids", "groups.at", "near", "near.at"):
+        values = whole.section(name).tolist()
+        for wrong in ([], values[:-1], [*values, 1 << 40]):
+            with pytest.raises(IndexDamagedError, match="do not fit"):
+                ask(name, array("Q", wrong))
+    with pytest.raises(IndexDamagedError, match="do not fit"):
+        ask("hashes.at", array("Q", [1 << 40, *whole.section("hashes.at")[1:]]))
+    with pytest.raises(IndexDamagedError, match="group 65535 is not there"):
+        ask("ids", array("H", [0xFFFF]) * len(whole.section("ids")))
+    ask("hashes", array("Q", [1 << 40]) * len(whole.section("hashes")))
+    ask("near", array("Q", [1]) * len(whole.section("near")))
+    ask("near.at", array("Q", [1 << 40, *whole.section("near.at")[1:]]))
+    starts = whole.section("groups.at").tolist()
+    first = zlib.decompress(whole.section("groups")[: starts[1]])
+    for block in (first + b"\nand one more", first[: first.rindex(b"\n")], b"\n" * (1 << 22)):
+        packed = zlib.compress(block)
+        if len(packed) <= starts[1]:
+            with pytest.raises(IndexDamagedError, match="block 0"):
+                ask("groups", packed + bytes(starts[-1] - len(packed)))
+    with pytest.raises(IndexDamagedError, match="block 0"):
+        ask("groups", bytes(starts[-1]))
 
 
 def test_what_lies_near_goes_by_spelling_and_never_from_a_marked_form() -> None:

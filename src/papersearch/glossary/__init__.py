@@ -78,10 +78,15 @@ def _meant(
     by_stem: list[tuple[int, tuple[Name, ...], list[Name]]] = []
     by_spelling: list[tuple[int, tuple[Name, ...], list[Name]]] = []
     for at, group in enumerate(groups):
-        own = [name for name in group if _may_be(name.text, key) and key_of(name.text) == key]
+        own = forms_of(group, key)
         exact = [name for name in own if spelling_of(name.text) == spelling]
         (by_spelling if exact else by_stem).append((at, group, exact or own))
     return by_spelling or by_stem
+
+
+def forms_of(group: tuple[Name, ...], key: str) -> list[Name]:
+    """The names of a group that have a key."""
+    return [name for name in group if _may_be(name.text, key) and key_of(name.text) == key]
 
 
 def _may_be(name: str, key: str) -> bool:
@@ -192,23 +197,24 @@ class Remembered:
         if not isinstance(key, str):
             return False
         known = self._known.get(key)
-        return _kept(self._known, key, lambda: key in self._lookup) if known is None else known
+        return kept(self._known, key, lambda: key in self._lookup) if known is None else known
 
     def senses(self, key: str, spelling: str = "") -> list[Sense]:
         """As Numbered.senses()."""
-        return _kept(self._senses, (key, spelling), lambda: self._lookup.senses(key, spelling))
+        return kept(self._senses, (key, spelling), lambda: self._lookup.senses(key, spelling))
 
     def related(self, key: str, spelling: str = "", but: Iterable[str] = ()) -> list[tuple[Name, ...]]:
         """As Numbered.related()."""
         but = tuple(but)
-        return _kept(self._related, (key, spelling, *but), lambda: self._lookup.related(key, spelling, but))
+        return kept(self._related, (key, spelling, *but), lambda: self._lookup.related(key, spelling, but))
 
     def meanings(self, word: str) -> list[str]:
         """As Numbered.meanings()."""
-        return _kept(self._meanings, word, lambda: self._lookup.meanings(word))
+        return kept(self._meanings, word, lambda: self._lookup.meanings(word))
 
 
-def _kept(known: dict[Key, Value], key: Key, find: Callable[[], Value]) -> Value:
+def kept(known: dict[Key, Value], key: Key, find: Callable[[], Value]) -> Value:
+    """What was found for a key before, or is found now."""
     value = known.get(key)
     if value is None:
         if len(known) >= REMEMBERED:

@@ -1,31 +1,45 @@
 """A glossary as one file that is looked up in place: reading the groups as text takes longer than a whole search.
 
-Sections: `keys` sorted, with `keys.at`; `ids` and `ids.at`, the groups of each key; `groups`, the groups as in the text
-files, with `groups.at`; `near` and `near.at`, the groups near each group; `signature`, what they were made from.
+Keys are not written, only 24 bits of a hash of each: whether a group that these lead to has the key, its names say.
+Sections: `hashes`, the last 16 of these bits, ascending by all 24, and `ids`, the group of each; `hashes.at`, where
+those of each value of the first 8 bits begin, with the end of the last; `groups` and `groups.at`, the groups as in the
+text files, blocks of BLOCK of them compressed together; `near` and `near.at`, the groups near each group; `signature`,
+what they were made from.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from papersearch.errors import IndexDamagedError
-from papersearch.glossary import AMBIGUOUS, Name, Numbered, key_of, parse_groups, relations_of
-from papersearch.index.flatfile import FlatFile, FlatWriter, narrow
+from papersearch.glossary import AMBIGUOUS, Name, Numbered, forms_of, kept, key_of, parse_groups, relations_of
+from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow
 from papersearch.index.toc import make_way, sync_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     Groups = Iterable[tuple[Name, ...]]
 
 FILE_NAME = "glossary.bin"
 SEPARATOR = "\0"
-LAYOUT = 2
+END = "\n"
+"""Stands between the groups of a block."""
+LAYOUT = 3
 """Raised when the sections change: a file of another layout is compiled anew."""
+BLOCK = 64
+"""Groups that are compressed together: fewer take more bytes, and of more the first look-up takes longer."""
+BLOCKS_KEPT = 256
+"""Blocks that are remembered: all that the glossary of the package has."""
+MAX_BLOCK_BYTES = 1 << 20
+"""A block is never unpacked further than this."""
+BUCKET_BITS, HASH_BITS = 8, 24
+"""Bits of a hash by which its place is known, and all of them."""
 BEGUN = ".tmp"
 """Ends the name of a file that is not yet whole."""
 
@@ -35,19 +49,11 @@ def compile_glossary(
 ) -> None:
     """Write the groups, and which of them lie near each other, to `path` in one step. Raises OSError."""
     rows = list(groups)
-    by_key: dict[bytes, list[int]] = {}
-    for number, group in enumerate(rows):
-        for name in group:
-            numbers = by_key.setdefault(key_of(name.text).encode(), [])
-            if not numbers or numbers[-1] != number:
-                numbers.append(number)
-    keys = sorted(by_key)
-    lines = [SEPARATOR.join(n.text + (AMBIGUOUS if n.ambiguous else "") for n in group).encode() for group in rows]
-    starts = array("Q", [0])
-    numbers_of: list[int] = []
-    for key in keys:
-        numbers_of += by_key[key]
-        starts.append(len(numbers_of))
+    hashed = sorted({(hash_of(key_of(name.text)), number) for number, group in enumerate(rows) for name in group})
+    sizes = [0] * (1 << BUCKET_BITS)
+    for value, _ in hashed:
+        sizes[value >> HASH_BITS - BUCKET_BITS] += 1
+    lines = [SEPARATOR.join(n.text + (AMBIGUOUS if n.ambiguous else "") for n in group) for group in rows]
     relations = relations_of(rows, related)
     near: list[int] = []
     near_at = array("Q", [0])
@@ -55,13 +61,21 @@ def compile_glossary(
         near += relations.get(number, ())
         near_at.append(len(near))
     with writing(path) as writer:
-        put_strings(writer, "keys", keys)
-        writer.put("ids", narrow(numbers_of))
-        writer.put("ids.at", narrow(starts))
-        put_strings(writer, "groups", lines)
+        writer.put("hashes", narrow([value & _REST for value, _ in hashed]))
+        writer.put("hashes.at", narrow(list(accumulate(sizes, initial=0))))
+        writer.put("ids", narrow([number for _, number in hashed]))
+        put_blocks(writer, "groups", [END.join(lines[i : i + BLOCK]).encode() for i in range(0, len(rows), BLOCK)])
         writer.put("near", narrow(near))
         writer.put("near.at", narrow(near_at))
         writer.put("signature", signature.encode())
+
+
+_REST = (1 << HASH_BITS - BUCKET_BITS) - 1
+
+
+def hash_of(key: str) -> int:
+    """What a key is looked up by."""
+    return zlib.crc32(key.encode("utf-8", "replace")) >> 32 - HASH_BITS
 
 
 @contextlib.contextmanager
@@ -96,26 +110,28 @@ def _remove_begun(path: str) -> None:
                 os.unlink(os.path.join(folder, other))
 
 
-def put_strings(writer: FlatWriter, name: str, values: list[bytes]) -> None:
-    """Write strings as two sections: their bytes, and where each begins, with the end of the last."""
-    offsets = array("Q", [0])
-    for value in values:
-        offsets.append(offsets[-1] + len(value))
-    writer.put(name, b"".join(values))
-    writer.put(name + ".at", narrow(offsets))
+def put_blocks(writer: FlatWriter, name: str, blocks: Iterable[bytes]) -> None:
+    """Write blocks, each compressed (zlib, with its checksum), as two sections: their bytes, and where each begins,
+    with the end of the last."""
+    packed = [zlib.compress(block, 9) for block in blocks]
+    starts = array("Q", accumulate(map(len, packed), initial=0))
+    writer.put(name, b"".join(packed))
+    writer.put(name + ".at", narrow(starts, starts[-1]))
 
 
-def find_string(values: memoryview[Any], at: memoryview[Any], wanted: str) -> int:
-    """Number of a string among sorted ones written by put_strings(), -1 if it is not there."""
-    raw = wanted.encode("utf-8", "replace")
-    low, high = 0, len(at) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if bytes(values[at[middle] : at[middle + 1]]) < raw:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(at) - 1 and bytes(values[at[low] : at[low + 1]]) == raw else -1
+def read_block(file: FlatFile, name: str, number: int) -> bytes:
+    """A block that put_blocks() wrote. Raises IndexDamagedError if it cannot be unpacked, IndexError if there is no
+    such block."""
+    starts = file.section(name + ".at")
+    packed = file.section(name, "B")[starts[number] : starts[number + 1]]
+    unpacker = zlib.decompressobj()
+    try:
+        block = unpacker.decompress(packed, MAX_BLOCK_BYTES)
+    except zlib.error:
+        block = b""
+    if not unpacker.eof:
+        raise damaged(file.path, f"block {number} of its {name} cannot be unpacked")
+    return block
 
 
 class CompiledGlossary(Numbered):
@@ -123,35 +139,56 @@ class CompiledGlossary(Numbered):
 
     def __init__(self, path: str) -> None:
         """Raises IndexDamagedError (a damaged file), OSError (none)."""
-        file = FlatFile(path)
+        self._file = file = FlatFile(path)
         file.check()  # no table vouches for it
         self.path = path
         self.signature = bytes(file.section("signature", "B")).decode("utf-8", "replace")
-        self._keys, self._key_at = file.section("keys", "B"), file.section("keys.at")
-        self._ids, self._id_at = file.section("ids"), file.section("ids.at")
-        self._groups, self._group_at = file.section("groups", "B"), file.section("groups.at")
+        self._hashes, self._ids = file.section("hashes"), file.section("ids")
+        self._hash_at = file.section("hashes.at").tolist()
         self._near, self._near_at = file.section("near"), file.section("near.at")
-        keys_fit = len(self._key_at) == len(self._id_at) and len(self._key_at)
-        if not keys_fit or len(self._group_at) != len(self._near_at) or not len(self._group_at):
+        self._blocks: dict[int, list[str]] = {}
+        self._numbers: dict[str, list[int]] = {}
+        self._count = len(self._near_at) - 1
+        blocks = file.section("groups.at")
+        good = len(self._hash_at) == (1 << BUCKET_BITS) + 1 and sorted(self._hash_at) == self._hash_at
+        good = good and self._hash_at[-1] == len(self._hashes) == len(self._ids)
+        good = good and self._count >= 0 and self._near_at[-1] == len(self._near)
+        if not good or len(blocks) != -(-self._count // BLOCK) + 1 or blocks[-1] != file.count("groups"):
             raise IndexDamagedError(f"{path}: sections do not fit each other")
 
-    def _find(self, key: str) -> int:
-        """Number of a key, -1 if it is not there. What was asked before is remembered by whoever asks (Remembered); a
-        dictionary of all keys would take one search longer to make than a thousand to do without."""
-        return find_string(self._keys, self._key_at, key)
-
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._find(key) >= 0
+        return isinstance(key, str) and bool(self.numbers(key))
 
     def numbers(self, key: str) -> Sequence[int]:
-        number = self._find(key)
-        return self._ids[self._id_at[number] : self._id_at[number + 1]] if number >= 0 else ()
+        """Raises IndexDamagedError where the file contradicts itself."""
+        return kept(self._numbers, key, lambda: [n for n in self._maybe(key) if forms_of(self.group(n), key)])
+
+    def _maybe(self, key: str) -> Sequence[int]:
+        """The groups of all keys of the same hash, ascending."""
+        value = hash_of(key)
+        bucket, rest = value >> HASH_BITS - BUCKET_BITS, value & _REST
+        hashes, end = self._hashes, self._hash_at[bucket + 1]
+        first = last = bisect_left(hashes, rest, self._hash_at[bucket], end)
+        while last < end and hashes[last] == rest:
+            last += 1
+        return self._ids[first:last]
 
     def group(self, number: int) -> tuple[Name, ...]:
         """Raises IndexDamagedError where there is no such group."""
         self._check(number)
-        raw = bytes(self._groups[self._group_at[number] : self._group_at[number + 1]]).decode("utf-8", "replace")
-        return next(parse_groups([raw.replace(SEPARATOR, "|")]), ())
+        lines = self._blocks.get(number // BLOCK)
+        if lines is None:
+            lines = self._read(number // BLOCK)
+        return next(parse_groups([lines[number % BLOCK].replace(SEPARATOR, "|")]), ())
+
+    def _read(self, block: int) -> list[str]:
+        lines = read_block(self._file, "groups", block).decode("utf-8", "replace").split(END)
+        if len(lines) != min(BLOCK, self._count - block * BLOCK):
+            raise damaged(self.path, f"block {block} of its groups has {len(lines)} of them")
+        if len(self._blocks) >= BLOCKS_KEPT:
+            self._blocks.clear()
+        self._blocks[block] = lines
+        return lines
 
     def near(self, number: int) -> Sequence[int]:
         """Raises IndexDamagedError where there is no such group."""
@@ -159,7 +196,7 @@ class CompiledGlossary(Numbered):
         return self._near[self._near_at[number] : self._near_at[number + 1]]
 
     def _check(self, number: int) -> None:
-        if number >= len(self._group_at) - 1:
+        if number >= self._count:
             raise IndexDamagedError(f"{self.path}: group {number} is not there")
 
 
