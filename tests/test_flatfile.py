@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from papersearch.errors import IndexDamagedError
 from papersearch.index import flatfile
-from papersearch.index.flatfile import MAGIC, TRAILER_MAGIC, FlatFile, FlatWriter, narrow
+from papersearch.index.flatfile import MAGIC, TRAILER_MAGIC, FlatFile, FlatWriter, narrow, unpack
 
 SECTIONS: dict[str, Any] = {
     "bytes": b"\x00\xff abc",
@@ -353,3 +353,16 @@ def test_narrow_keeps_values_in_the_smallest_type(values: list[int]) -> None:
     assert narrowed.itemsize * 8 == next(width for width in (8, 16, 32, 64) if bits <= width)
     assert narrow(narrowed) is narrowed
     assert list(narrow(iter(values))) == values
+
+
+@given(st.binary(max_size=300), st.integers(0, 303))
+def test_nothing_is_unpacked_further_than_it_may_be(data: bytes, limit: int) -> None:
+    assert unpack(zlib.compress(data), limit) == (data if len(data) <= limit else None)
+
+
+def test_what_was_not_compressed_is_not_unpacked() -> None:
+    data = b"words " * 40
+    packed = zlib.compress(data)
+    for at in range(len(packed)):
+        assert unpack(packed[:at], 1000) is None
+        assert unpack(packed[:at] + bytes([packed[at] ^ 16]) + packed[at + 1 :], 1000) in (None, data)

@@ -19,7 +19,7 @@ from itertools import accumulate
 
 from papersearch.errors import IndexDamagedError
 from papersearch.glossary import AMBIGUOUS, Name, Numbered, forms_of, kept, key_of, parse_groups, relations_of
-from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow
+from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow, unpack
 from papersearch.index.toc import make_way, sync_folder
 
 TYPE_CHECKING = False
@@ -124,12 +124,8 @@ def read_block(file: FlatFile, name: str, number: int) -> bytes:
     such block."""
     starts = file.section(name + ".at")
     packed = file.section(name, "B")[starts[number] : starts[number + 1]]
-    unpacker = zlib.decompressobj()
-    try:
-        block = unpacker.decompress(packed, MAX_BLOCK_BYTES)
-    except zlib.error:
-        block = b""
-    if not unpacker.eof:
+    block = unpack(packed, MAX_BLOCK_BYTES)
+    if block is None:
         raise damaged(file.path, f"block {number} of its {name} cannot be unpacked")
     return block
 
