@@ -14,7 +14,7 @@ from corpora import MIXED, index_of, write_notes
 from papersearch import IndexDamagedError, open_index
 from papersearch.api import build_index
 from papersearch.files import FileState
-from papersearch.index.flatfile import FlatFile
+from papersearch.index.flatfile import FlatFile, FlatWriter
 from papersearch.index.places import NOWHERE, Columns, Edit, Places, pack_id, unpack_id
 from papersearch.index.reader import open_snapshot
 from papersearch.index.toc import PLACES
@@ -38,6 +38,20 @@ def columns() -> Columns:
         made.add(paper, min(number, 1), number, number + 7)
     made.links = [(0, 1)]
     return made
+
+
+def replaced(path: Path, /, **sections: array[int] | bytes) -> FlatFile:
+    """A file whose checksums are right, with other sections: "_" stands for the point in their names."""
+    whole = FlatFile(str(path))
+    writer = FlatWriter(str(path.with_suffix(".new")))
+    writer.meta = whole.meta
+    for name in whole.names():
+        old = whole.section(name)
+        writer.put(name, sections.pop(name.replace(".", "_"), array(old.format, bytes(old))))
+    assert not sections
+    writer.close()
+    path.with_suffix(".new").replace(path)
+    return FlatFile(str(path))
 
 
 @given(st.text(), st.integers(0, (1 << 24) - 1))
@@ -150,6 +164,96 @@ def test_of_each_generation_two_files_are_kept(tmp_path: Path) -> None:
     assert len(list((tmp_path / "i").glob(f"*.{PLACES}"))) == 3
     with open_snapshot(tmp_path / "i") as snapshot:
         assert snapshot.places is not None and len(snapshot.places) == 1
+
+
+def test_rows_in_order_take_no_bytes(tmp_path: Path) -> None:
+    for rows, size in (([0, 1, 2], 0), ([0, 2, 1], 3), ([0, 1, NOWHERE], 3), ([1, 2, 0], 3)):
+        columns().write(str(tmp_path / "x"), array("I", rows), [("s", 2), ("t", 1)])
+        file = FlatFile(str(tmp_path / "x"))
+        assert file.count("row") == size
+        places = Places([file], [("s", 2), ("t", 1)])
+        assert [places.row(doc) for doc in range(3)] == rows
+        assert [*places.rows_of("s"), *places.rows_of("t")] == rows
+        (tmp_path / "x").unlink()
+
+
+@pytest.mark.parametrize("few", [1, 256])
+@pytest.mark.parametrize("count", [253, 254, 255, 256, 257])
+def test_a_deleted_document_has_no_place_whatever_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, few: int
+) -> None:
+    """Also where rows just fit into a byte, and where ranks are worked out for all documents."""
+    monkeypatch.setattr("papersearch.index.places.ASKED_ONE_BY_ONE", few)
+    monkeypatch.setattr("papersearch.index.places.FEW", few)
+    made = Columns([FileState("a.md", 1, 2, 3, "")])
+    for n in range(count):
+        made.add(paper(n, n + 1), 0, n, n)
+    segments = [("s", count + 1)]
+    made.write(str(tmp_path / "0"), array("I", [NOWHERE, *range(count)]), segments)
+    places = Places([FlatFile(str(tmp_path / "0"))], segments)
+    for number in range(1, 4):
+        edit = Edit(places)
+        edit.add(paper(1000 + number, 1), 0, 7, 7, None)
+        edit.replace(range(1))
+        edit.keep(range(1))
+        edit.finish()
+        row = edit.rows_of[pack_id(make_id(str(1000 + number)))]
+        segments = [*segments, (f"t{number}", 2)]
+        path = str(tmp_path / str(number))
+        is_part, _ = edit.write(path, segments, lambda _, row=row: array("I", [row, NOWHERE]))
+        assert is_part or few == 1
+        places = Places([*(places.files()[:1] if is_part else ()), FlatFile(path)], segments)
+        live = [*range(1, count + 1), *(count + 1 + 2 * n for n in range(number))]
+        for doc in {*range(count + 1 + 2 * number)} - {*live}:
+            assert places.rank(doc) == NOWHERE
+        assert sorted(map(places.rank, live)) == list(range(count + number)) == list(range(len(places)))
+        assert list(places.problems(live)) == []
+
+
+def test_outlines_are_read_as_they_were(tmp_path: Path) -> None:
+    made = columns()
+    made.outlines = {1: b"[" + b"1," * 1000 + b"1]"}
+    made.write(str(tmp_path / "x"), array("I", [0, 1, 2]), [("s", 3)])
+    file = FlatFile(str(tmp_path / "x"))
+    places = Places([file], [("s", 3)])
+    assert [places.outline(0), places.outline(1)] == [b"", made.outlines[1]]
+    assert file.count("outline") < 100
+    for wrong in ({"outline": bytes(file.count("outline"))}, {"outline_size": array("H", [0, 2001])}):
+        found = Places([replaced(tmp_path / "x", **wrong)], [("s", 3)])  # type: ignore[arg-type]
+        assert found.outline(0) == b""
+        with pytest.raises(IndexDamagedError, match="cannot be unpacked"):
+            found.outline(1)
+        assert any("cannot be unpacked" in problem for problem in found.problems([0, 1, 2]))
+
+
+LARGE = array("Q", [1 << 40] * 3)
+
+
+@pytest.mark.parametrize("name", ["id", "id_high", "file", "line", "span", "row"])
+def test_values_that_no_column_has_room_for_are_damage(tmp_path: Path, name: str) -> None:
+    columns().write(str(tmp_path / "x"), array("I", [0, 2, 1]), [("s", 3)])
+    with pytest.raises(IndexDamagedError, match="another type"):
+        Places([replaced(tmp_path / "x", **{name: LARGE})], [("s", 3)])
+
+
+def test_any_numbers_in_the_place_of_rows_and_times_end_in_no_traceback(tmp_path: Path) -> None:
+    columns().write(str(tmp_path / "x"), array("I", [0, 2, 1]), [("s", 3)])
+    most = array("I", [0xFFFFFFFF] * 3)
+    places = Places([replaced(tmp_path / "x", row=most, file=most, line=most, span=most)], [("s", 3)])
+    for doc in range(3):
+        with pytest.raises(IndexDamagedError):
+            places.place(doc)
+    assert list(places.problems([0, 1, 2]))
+    replaced(tmp_path / "x", file_size=LARGE[:2])
+    assert Places([replaced(tmp_path / "x", file_mtime=array("H", [1, 2]))], [("s", 3)]).file_count == 2
+    assert any("another type" in p for p in Places([FlatFile(str(tmp_path / "x"))], [("s", 3)]).problems([0]))
+
+
+@pytest.mark.parametrize("documents", [-3, 1 << 70, 3.0, "3", None])
+def test_rows_of_documents_that_no_segment_has_are_damage(tmp_path: Path, documents: object) -> None:
+    columns().write(str(tmp_path / "x"), array("I", [0, 1, 2]), [("s", documents)])  # type: ignore[list-item]
+    with pytest.raises(IndexDamagedError):
+        Places([FlatFile(str(tmp_path / "x"))], [("s", 3)])
 
 
 # ---- what was edited, beside all papers

@@ -8,15 +8,16 @@ grow with the papers, and opening costs the same for ten papers and a hundred th
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
-from operator import gt, itemgetter
+from operator import eq, gt, itemgetter
 
 from papersearch.analysis.normalize import exact_value
 from papersearch.errors import IndexDamagedError
 from papersearch.files import DIGEST_BYTES, FileState, Known
-from papersearch.index.flatfile import FlatFile, FlatWriter, damaged, narrow
+from papersearch.index.flatfile import UNSIGNED, FlatFile, FlatWriter, damaged, narrow, unpack
 from papersearch.index.objects import loads
 
 TYPE_CHECKING = False
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
 
     from papersearch.paper import Paper
 
+    Rows = memoryview[int] | range
+    """Of the documents of a segment, counted from 1; 0 for those that are deleted."""
+
 PATHS, PATH_START = "paths", "path.start"
 SIZE, MTIME, CTIME, FILE_DIGEST = "file.size", "file.mtime", "file.ctime", "file.digest"
-ID, DIGEST, KEY, FILE, LINE, SPAN = "id", "digest", "key", "file", "line", "span"
+ID, ID_HIGH, DIGEST, KEY, FILE, LINE, SPAN = "id", "id.high", "digest", "key", "file", "line", "span"
 LINK_FROM, LINK_TO = "link.from", "link.to"
 ROW, INSTEAD = "row", "instead"
 LABELS = "labels"
-OUTLINE, OUTLINE_START = "outline", "outline.start"
+OUTLINE, OUTLINE_START, OUTLINE_SIZE = "outline", "outline.start", "outline.size"
 STATE_OF, OUTLINE_OF = "state.file", "outline.file"
 RUN_FIRST, RUN_COUNT, RUN_SHIFT = "run.first", "run.count", "run.shift"
 
@@ -42,8 +46,11 @@ _BASE_BITS = 40
 _BASE_MASK = (1 << _BASE_BITS) - 1
 BY_ROW = {"ids": ID, "digests": DIGEST, "keys": KEY, "files": FILE, "lines": LINE, "spans": SPAN}
 """Arrays of Columns that have a value for each paper, and their sections."""
+_TYPES = {"ids": "Q", "digests": "Q", "keys": "Q", "files": "I", "lines": "I", "spans": "I"}
+"""Type codes that have room for any value; a section has the smallest that has room for its own."""
+_UP_TO_32_BITS = "BHI"
 NOWHERE = 0xFFFFFFFF
-"""Row of a document that is deleted."""
+"""Row of a document that is deleted. In the files rows are counted from 1, and 0 is none."""
 FEW, FEW_SHARE, FEW_RUNS = 256, 8, 512
 """An edit is written beside the rows of all papers, not with them, up to so many rows and documents of its own, and as
 many more as one in FEW_SHARE papers; and up to so many runs."""
@@ -118,12 +125,13 @@ class Columns:
             writer.put(PATHS, b"".join(names))
             writer.put(PATH_START, narrow(starts, starts[-1]))
             _put_states(writer, self.states)
-            for values, section in BY_ROW.items():
-                writer.put(section, getattr(self, values))
-            writer.put(ROW, rows)
+            _put_by_row(writer, {name: getattr(self, name) for name in BY_ROW})
+            _put_rows(writer, rows)
             _put_links(writer, self.links)
             _put_labels(writer, self.labels)
-            _put_outlines(writer, [self.outlines.get(number, b"") for number in range(len(self.states))])
+            outlines = [self.outlines.get(number, b"") for number in range(len(self.states))]
+            _put_outlines(writer, [zlib.compress(outline) if outline else b"" for outline in outlines])
+            writer.put(OUTLINE_SIZE, narrow(list(map(len, outlines))))
             writer.meta["segments"] = segments
             writer.close()
         return writer.size, writer.crc32
@@ -140,8 +148,23 @@ class _Writing(FlatWriter):
             self.discard()
 
 
+def _put_by_row(writer: FlatWriter, columns: Mapping[str, array[int]]) -> None:
+    for name, section in BY_ROW.items():
+        values = columns[name]
+        if name == "ids":  # five bytes but for further papers of one heading
+            writer.put(ID_HIGH, narrow([value >> 32 for value in values]))
+            values = array("I", [value & 0xFFFFFFFF for value in values])
+        writer.put(section, narrow(values))
+
+
+def _put_rows(writer: FlatWriter, rows: Sequence[int]) -> None:
+    """Nothing for documents that have the rows 0, 1, …, as after each build from nothing."""
+    in_order = all(map(eq, rows, range(len(rows))))
+    writer.put(ROW, narrow(() if in_order else [0 if row == NOWHERE else row + 1 for row in rows]))
+
+
 def _put_states(writer: FlatWriter, states: Sequence[FileState]) -> None:
-    writer.put(SIZE, array("Q", [state.size for state in states]))
+    writer.put(SIZE, narrow([state.size for state in states]))
     # Times before 1970 wrap around; they are only compared
     writer.put(MTIME, array("Q", [state.mtime_ns % (1 << 64) for state in states]))
     writer.put(CTIME, array("Q", [state.ctime_ns % (1 << 64) for state in states]))
@@ -150,7 +173,7 @@ def _put_states(writer: FlatWriter, states: Sequence[FileState]) -> None:
 
 def _put_links(writer: FlatWriter, links: list[tuple[int, int]]) -> None:
     for side, section in enumerate((LINK_FROM, LINK_TO)):
-        writer.put(section, array("I", [link[side] for link in links]))
+        writer.put(section, narrow([link[side] for link in links]))
 
 
 def _put_labels(writer: FlatWriter, labels: Labels) -> None:
@@ -180,12 +203,43 @@ def count_label(labels: Labels, category: str | None, venue: str | None, orgs: I
                         del labels[name]
 
 
+class _Ids:
+    """Packed ids, of which the files have the last 32 bits apart from the rest. Acts as the memoryview of all would."""
+
+    __slots__ = ("_high", "_low")
+
+    def __init__(self, low: Sequence[int], high: Sequence[int]) -> None:
+        self._low, self._high = low, high
+
+    def __len__(self) -> int:
+        return len(self._low)
+
+    def __getitem__(self, key: Any) -> Any:
+        low, high = self._low[key], self._high[key]
+        if key.__class__ is slice:
+            return array("Q", [last | first << 32 for last, first in zip(low, high, strict=True)])
+        return low | high << 32
+
+
+def _columns_of(file: FlatFile) -> dict[str, Sequence[int]]:
+    """The values of the rows of a file. Raises IndexDamagedError where there is not one of each for each row."""
+    found: dict[str, Sequence[int]] = {
+        name: file.section(section, UNSIGNED if section in (DIGEST, KEY) else _UP_TO_32_BITS)
+        for name, section in BY_ROW.items()
+    }
+    high = file.section(ID_HIGH, _UP_TO_32_BITS)
+    if len({len(high), *map(len, found.values())}) != 1:
+        raise damaged(file.path, "its sections contradict each other")
+    found["ids"] = _Ids(found["ids"], high)  # type: ignore[assignment]
+    return found
+
+
 class _Rows:
     """The rows of all papers and those that edits added: a number below `count` is one of the first."""
 
     __slots__ = ("count", "first", "more")
 
-    def __init__(self, first: Mapping[str, memoryview[int]], more: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, first: Mapping[str, Sequence[int]], more: Mapping[str, Sequence[int]]) -> None:
         self.first, self.more = first, more
         self.count = len(first["ids"])
 
@@ -199,13 +253,16 @@ class _Rows:
     def values(self, name: str, runs: Iterable[Run]) -> array[int]:
         """The values of some runs."""
         first, more, count = self.first[name], self.more[name], self.count
-        found = array(first.format)
+        found = array(_TYPES[name])
         for row, length, shift in runs:
             some = first[row : row + length] if row < count else more[row - count : row - count + length]
             if shift and name == "lines":
                 found.extend([(line + shift) % _LINES for line in some])
             elif isinstance(some, memoryview):
-                found.frombytes(some.cast("B") if len(some) else b"")
+                if some.format == found.typecode:
+                    found.frombytes(some.cast("B") if len(some) else b"")
+                else:
+                    found.fromlist(some.tolist())
             else:
                 found.extend(some)
         return found
@@ -285,27 +342,25 @@ class Places:
         self._ranks: array[int] | None = None
         self._known: Known | None = None
         self._asked = 0
-        papers = base.count(ID)
+        first = _columns_of(base)
+        papers = len(first["ids"])
         notes = len(self._path_start) - 1
-        good = {base.count(section) for section in BY_ROW.values()} == {papers}
-        good = good and notes >= 0 and base.count(OUTLINE_START) == notes + 1
+        good = notes >= 0 and base.count(OUTLINE_START) == notes + 1 and base.count(OUTLINE_SIZE) == notes
         good = good and _states_fit(base, notes) and _links_fit(base)
         if not good or self._path_start[-1] != len(self._paths):
             raise damaged(base.path, "its sections contradict each other")
-        first = {name: base.section(section) for name, section in BY_ROW.items()}
         self._base = _documents_of(base)
-        self._added: dict[str, memoryview[int]] = {}
+        self._added: dict[str, Rows] = {}
         if edit is None:
             self._rows, self._order = _Rows(first, dict.fromkeys(BY_ROW, ())), _Order([(0, papers, 0)], {})
         else:
-            more = {name: edit.section(section) for name, section in BY_ROW.items()}
-            self._rows, self._order = _Rows(first, more), _Order(_runs_of(edit), _latest(edit.section(INSTEAD), papers))
+            more, instead = _columns_of(edit), edit.section(INSTEAD)
+            self._rows, self._order = _Rows(first, more), _Order(_runs_of(edit), _latest(instead, papers))
             self._added = _documents_of(edit)
-            changed = edit.count(STATE_OF)
-            good = len(set(map(len, more.values()))) == 1 and _states_fit(edit, changed) and _links_fit(edit)
+            good = _states_fit(edit, edit.count(STATE_OF)) and _links_fit(edit)
             good = good and edit.count(OUTLINE_OF) + 1 == edit.count(OUTLINE_START)
-            good = good and edit.count(INSTEAD) == len(more["ids"])
-            good = good and all(row < papers + n or row == NOWHERE for n, row in enumerate(edit.section(INSTEAD)))
+            good = good and len(instead) == len(more["ids"])
+            good = good and all(row <= papers + n for n, row in enumerate(instead))
             if not good or any(first + count > len(self._rows) for first, count, _ in self._order.runs):
                 raise damaged(edit.path, "its sections contradict each other")
         known = {**self._base, **self._added}
@@ -325,13 +380,18 @@ class Places:
         """The row of a document."""
         for name, documents in self._segments:
             if doc < documents:
-                return self._rows_of(name)[doc]
+                row = self._rows_of(name)[doc]
+                return row - 1 if row else NOWHERE
             doc -= documents
         raise IndexError(doc)
 
-    def _rows_of(self, segment: str) -> memoryview[int]:
+    def _rows_of(self, segment: str) -> Rows:
         found = self._added.get(segment)
         return self._base[segment] if found is None else found
+
+    def rows_of(self, segment: str) -> array[int]:
+        """The rows of the documents of a segment."""
+        return array("I", [row - 1 if row else NOWHERE for row in _listed(self._rows_of(segment))])
 
     def rank(self, doc: int) -> int:
         """Where the paper of a live document stands in reading order, from 0."""
@@ -339,8 +399,8 @@ class Places:
             self._asked += 1
             if self._asked <= ASKED_ONE_BY_ONE:
                 return self._order.rank(self.row(doc))
-            ranks = self._order.ranks(len(self._rows))
-            rows = [row for name, _ in self._segments for row in self._rows_of(name).tolist()]
+            ranks = array("I", [NOWHERE]) + self._order.ranks(len(self._rows))
+            rows = [row for name, _ in self._segments for row in _listed(self._rows_of(name))]
             last = len(ranks) - 1
             self._ranks = array("I", [ranks[row] if row <= last else NOWHERE for row in rows])
         return self._ranks[doc]
@@ -438,11 +498,11 @@ class Places:
             names = [paths[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(starts)]
         except UnicodeDecodeError:
             raise damaged(base.path, "a path that is not UTF-8") from None
-        columns = [_signed(base.section(section)) for section in (SIZE, MTIME, CTIME)]
+        columns = _stats_of(base)
         digests = bytes(base.section(FILE_DIGEST, "B"))
         if self._edit is not None and self._edit.count(STATE_OF):
             edit, put = self._edit, bytearray(digests)
-            newer = [_signed(edit.section(section)) for section in (SIZE, MTIME, CTIME)]
+            newer = _stats_of(edit)
             changed = bytes(edit.section(FILE_DIGEST, "B"))
             for at, number in enumerate(edit.section(STATE_OF)):
                 if number >= len(names):
@@ -461,7 +521,13 @@ class Places:
             for at, changed in enumerate(self._edit.section(OUTLINE_OF)):
                 if changed == number:
                     return _outline(self._edit, at)
-        return _outline(self._file, number)
+        if not (packed := _outline(self._file, number)):
+            return b""
+        size = self._file.section(OUTLINE_SIZE, _UP_TO_32_BITS)[number]
+        outline = unpack(packed, size)
+        if outline is None or len(outline) != size:
+            raise damaged(self._file.path, f"the outline of file {number} cannot be unpacked")
+        return outline
 
     def spellings(self) -> Labels:
         """How facets are written, with the number of papers for each spelling."""
@@ -493,9 +559,10 @@ def _labels_of(file: FlatFile) -> Labels:
     return raw  # type: ignore[no-any-return]
 
 
-def _signed(numbers: memoryview[int]) -> list[int]:
-    found: list[int] = numbers.cast("B").cast("q").tolist() if len(numbers) else []
-    return found
+def _stats_of(file: FlatFile) -> list[list[int]]:
+    """Sizes, times of change of the content and of the inode."""
+    times = [file.section(section, "Q") for section in (MTIME, CTIME)]
+    return [file.section(SIZE).tolist(), *(t.cast("B").cast("q").tolist() if len(t) else [] for t in times)]
 
 
 def _states_fit(file: FlatFile, count: int) -> bool:
@@ -516,25 +583,34 @@ def _runs_of(file: FlatFile) -> list[Run]:
 
 
 def _latest(instead: Sequence[int], first: int) -> dict[int, int]:
-    """Row → the row that there is today instead of it, from what each row from `first` on was put instead of."""
-    after = {row: first + n for n, row in enumerate(instead) if row != NOWHERE}
+    """Row → the row that there is today instead of it, from what each row from `first` on was put instead of: rows
+    counted from 1, or 0 for none."""
+    after = {row - 1: first + n for n, row in enumerate(instead) if row}
     for row in sorted(after, reverse=True):
         after[row] = after.get(after[row], after[row])
     return after
 
 
-def _documents_of(file: FlatFile) -> dict[str, memoryview[int]]:
+def _listed(rows: Rows) -> Sequence[int]:
+    """Quicker to go through."""
+    return rows if isinstance(rows, range) else rows.tolist()
+
+
+def _documents_of(file: FlatFile) -> dict[str, Rows]:
     """Segment → rows of its documents."""
-    rows, segments = file.section(ROW), file.meta.get("segments")
-    found: dict[str, memoryview[int]] = {}
+    rows: Rows = file.section(ROW, _UP_TO_32_BITS)
+    found: dict[str, Rows] = {}
     start = 0
     try:
-        for name, documents in segments or ():
+        segments = [(name, documents) for name, documents in file.meta.get("segments") or ()]
+        rows = rows or range(1, 1 + sum(documents for _, documents in segments))
+        for name, documents in segments:
             found[name] = rows[start : start + documents]
             start += documents
-    except (TypeError, ValueError):
-        start = -1
-    if start != len(rows):
+        good = start == len(rows)
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
         raise damaged(file.path, "its sections contradict each other")
     return found
 
@@ -559,9 +635,10 @@ class Edit:
         self.rows_of: dict[int, int] = {}
         """Packed id of a paper that was added → its row."""
         self._labels: Labels | None = None
-        self._more = {name: array(places._rows.first[name].format, places._rows.more[name]) for name in BY_ROW}
-        self._instead = array("I", () if places._edit is None else places._edit.section(INSTEAD))
         self._count = places._rows.count
+        own = [(self._count, len(places._rows) - self._count, 0)]
+        self._more = {name: places._rows.values(name, own) for name in BY_ROW}
+        self._instead = array("I", () if places._edit is None else places._edit.section(INSTEAD))
         self._runs: list[Run] = []
         self._done = 0
 
@@ -602,10 +679,7 @@ class Edit:
         self.rows_of[values[0]] = row = self._count + len(self._more["ids"])
         for name, value in zip(BY_ROW, values, strict=True):
             self._more[name].append(value)
-        before = NOWHERE
-        if document_of is not None:
-            before = self.base._order.at(document_of)[0]
-        self._instead.append(before)
+        self._instead.append(0 if document_of is None else self.base._order.at(document_of)[0] + 1)
         self._append(row, 1, 0)
 
     def label(self, category: str | None, venue: str | None, orgs: Iterable[str], by: int = 1) -> None:
@@ -628,7 +702,7 @@ class Edit:
         base = self.base
         known = base._base
         fresh = {
-            name: array("I", base._added[name]) if name in base._added else row_of(name)
+            name: base.rows_of(name) if name in base._added else row_of(name)
             for name, _ in segments
             if name not in known
         }
@@ -637,22 +711,21 @@ class Edit:
             return False, self._write_whole(path, segments, fresh)
         with _Writing(path) as writer:
             for section, values in zip((RUN_FIRST, RUN_COUNT, RUN_SHIFT), zip(*self._runs), strict=True):  # noqa: B905
-                writer.put(section, array("I", values))
-            for name, section in BY_ROW.items():
-                writer.put(section, self._more[name])
-            writer.put(INSTEAD, self._instead)
+                writer.put(section, narrow(values))
+            _put_by_row(writer, self._more)
+            writer.put(INSTEAD, narrow(self._instead))
             states = self._states()
-            writer.put(STATE_OF, array("I", states))
+            writer.put(STATE_OF, narrow(states))
             _put_states(writer, list(states.values()))
             outlines = self._outlines()
-            writer.put(OUTLINE_OF, array("I", outlines))
+            writer.put(OUTLINE_OF, narrow(outlines))
             _put_outlines(writer, list(outlines.values()))
             if self.links != _links_of(base._file):
                 _put_links(writer, self.links)
             labels = base.spellings() if self._labels is None else self._labels
             if labels is not base._first_labels() and labels != base._first_labels():
                 _put_labels(writer, labels)
-            writer.put(ROW, array("I", b"".join(rows.tobytes() for rows in fresh.values())))
+            _put_rows(writer, [row for rows in fresh.values() for row in rows])
             writer.meta["segments"] = [(name, len(rows)) for name, rows in fresh.items()]
             writer.close()
         return True, (writer.size, writer.crc32)
@@ -686,6 +759,6 @@ class Edit:
         last = len(ranks) - 1
         documents = array("I")
         for name, _ in segments:
-            of_segment = fresh[name] if name in fresh else base._base[name]
+            of_segment = fresh[name] if name in fresh else base.rows_of(name)
             documents.extend([ranks[row] if row <= last else NOWHERE for row in of_segment])
         return columns.write(path, documents, segments)
