@@ -517,13 +517,8 @@ class Packed:
         """The bytes of a part, which are so many."""
         part = self._parts.get(number)
         if part is None:
-            unpacker = zlib.decompressobj()
-            try:
-                packed = self._data[self._start[number] : self._start[number + 1]]
-                part = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
-            except zlib.error:
-                part = b""
-            if len(part) != size or not unpacker.eof:
+            part = unpack(self._data[self._start[number] : self._start[number + 1]], size)
+            if part is None or len(part) != size:
                 raise damaged(self.path, f"part {number} of {self._name} cannot be unpacked")
             if len(self._parts) >= REMEMBERED_PARTS:
                 self._parts.clear()
