@@ -17,6 +17,7 @@ from papersearch.analysis import ANALYSIS
 from papersearch.api import build_index
 from papersearch.errors import CorpusError
 from papersearch.files import read_bytes
+from papersearch.index import flatfile
 from papersearch.index.places import BY_ROW, Places
 from papersearch.index.reader import open_snapshot, read_generation
 from papersearch.index.state import LAYOUT
@@ -606,6 +607,19 @@ def test_a_note_that_cannot_be_read_stays_when_everything_is_built_anew(
         assert verify(folder) == []
         build()
     build()
+    same_as_anew(corpus, folder, tmp_path)
+
+
+def test_an_index_that_is_damaged_while_it_is_replaced_is_done_without(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_notes(tmp_path / "c", LINKED)
+    build = Build(corpus, folder)
+    build()
+    with monkeypatch.context() as patch:
+        patch.setattr(Places, "states", lambda places: (_ for _ in ()).throw(flatfile.damaged(places.path, "cut")))
+        build(rebuild=True)
+    assert build.changes.rebuilt
     same_as_anew(corpus, folder, tmp_path)
 
 

@@ -376,8 +376,13 @@ from papersearch.errors import PapersearchError
 
 corpus, folder, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
 end, wrong, searches = time.monotonic() + seconds, [], []
-shared = api.open_index(corpus, folder)
-wanted = [[(hit.paper.id, hit.snippet) for hit in shared.search(query)] for query in sys.argv[4:]]
+while True:
+    try:
+        shared = api.open_index(corpus, folder)
+        wanted = [[(hit.paper.id, hit.snippet) for hit in shared.search(query)] for query in sys.argv[4:]]
+        break
+    except PapersearchError:  # cut after it was built and before it was searched
+        pass
 
 def search(number):
     done = 0

@@ -103,6 +103,7 @@ def update(
 
     from papersearch.index.writer import IndexWriter
 
+    was_whole = True
     while True:
         try:
             with (
@@ -110,7 +111,7 @@ def update(
                 contextlib.ExitStack() as helpers,
             ):
                 base = writer.base
-                look, last = _look(roots), base or _whole(folder)
+                look, last = _look(roots), base or (_whole(folder) if was_whole else None)
                 terms = read_terms(roots, last.meta if last is not None else {})
                 if not reason and (base is None or _outdated(base, terms)):
                     # Another process changed the index between the look and the lock.
@@ -122,9 +123,12 @@ def update(
                 _carry_out(plan, writer, base, roots, analysis, progress, anew=rebuild)
             return _timed(plan.changes, started)
         except IndexDamagedError:
-            if reason:
+            # Found where segments were merged, or papers compared with what they were; or, when all is built anew, in
+            # the generation before, which somebody damages right now: it is done without.
+            if reason and not was_whole:
                 raise
-            reason = DAMAGED  # found where segments were merged, or papers compared with what they were
+            was_whole = not reason
+            reason = reason or DAMAGED
 
 
 def _carry_out(
