@@ -10,7 +10,7 @@ import numpy as np
 from papersearch.fields import FIELDS, TABLE
 from papersearch.index.flatfile import damaged
 from papersearch.index.lexicon import encode
-from papersearch.index.segment import BLOCK_BITS, CODE_BITS, LOW_BITS, ODD
+from papersearch.index.segment import BLOCK_BITS, CODE_BITS, LOW_BITS, ODD, RUN_BITS
 from papersearch.index.ways import GO_ON
 
 if TYPE_CHECKING:
@@ -231,6 +231,8 @@ class _Part:
         self.lows = np.asarray(field.lows)
         self._codes = _Codes(field) if field.has_codes else None
         self._doc_bytes = np.asarray(field.docs)
+        before = np.asarray(field.more_start).astype(np.int64).repeat(1 << RUN_BITS)[: len(field.more)]
+        self._block_start = (np.arange(len(before)) << BLOCK_BITS) + before + np.asarray(field.more).astype(np.int64)
         self._odd_rows = np.asarray(field.odd_rows)
         starts = np.asarray(field.shape_start).astype(np.int64)
         odd_start = np.append(np.asarray(field.odd_start), [] if len(self._odd_rows) else 0).astype(np.int64)
@@ -334,7 +336,7 @@ class _Part:
         if len(self._odd_rows):
             low, high = self._odd_rows.searchsorted(first), self._odd_rows.searchsorted(rows)
             begin += self._odd_before[high] - self._odd_before[low]
-        begin += np.asarray(self._field.block_start)[blocks].astype(np.int64)
+        begin += self._block_start[blocks]
         if len(rows) and (begin + self._counted(shapes)).max() > len(self.lows):
             raise self.damage("positions out of bounds")
         return shapes + self.first_shape, begin + self.first_low
@@ -354,7 +356,7 @@ class _Part:
         shapes = self._numbered(rows)
         counts = self._counted(shapes)
         begin = counts.cumsum() - counts
-        begin += (np.asarray(field.block_start)[blocks].astype(np.int64) - begin[sizes.cumsum() - sizes]).repeat(sizes)
+        begin += (self._block_start[blocks] - begin[sizes.cumsum() - sizes]).repeat(sizes)
         if (begin + counts).max() > len(self.lows):
             raise self.damage("positions out of bounds")
         own = rows >= first.repeat(sizes)

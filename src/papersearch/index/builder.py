@@ -46,14 +46,16 @@ from papersearch.index.segment import (
     LARGE_VALUE,
     LENGTH,
     LOW_BITS,
+    MORE,
+    MORE_START,
     ODD,
     ODD_HIGH,
     ODD_ROW,
     ODD_START,
     ODD_WEIGHT,
     POSITION_LOW,
-    POSITION_START,
     ROWS,
+    RUN_BITS,
     SAVED,
     SHAPE_CODE,
     SHAPE_HIGH,
@@ -601,7 +603,10 @@ class InvertedWriter:
         self._put(name, DOCS, rows.docs)
         self._put_shapes(name, positional, rows)
         if positional:
-            self._put(name, POSITION_START, narrow(rows.starts(1 << BLOCK_BITS), len(rows.lows)))
+            more = [start - (block << BLOCK_BITS) for block, start in enumerate(rows.starts(1 << BLOCK_BITS))]
+            starts = more[:: 1 << RUN_BITS]
+            self._put(name, MORE_START, narrow(starts))
+            self._put(name, MORE, narrow([before - starts[block >> RUN_BITS] for block, before in enumerate(more)]))
             self._put(name, POSITION_LOW, rows.lows)
         self._file.meta["fields"][name] = positional
 

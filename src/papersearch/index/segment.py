@@ -37,7 +37,8 @@ ODD_ROW = "odd.row"
 ODD_WEIGHT = "odd.weight"
 ODD_START = "odd.start"
 ODD_HIGH = "odd.high"
-POSITION_START = "position.start"
+MORE_START = "more.start"
+MORE = "more"
 POSITION_LOW = "position.low"
 LARGE_TERM, LARGE_VALUE = ".term", ".value"
 """Ends of the sections that say of which terms such a number is too large for a byte, and what it is."""
@@ -55,7 +56,9 @@ SIZES_BITS = 9
 CODE_BITS = 11
 """Rows whose codes are compressed together, as a power of two."""
 BLOCK_BITS = 6
-"""Rows per entry of POSITION_START, as a power of two; within a block, numbers of positions are added up."""
+"""Rows per entry of MORE, as a power of two; within such a block, numbers of positions are added up."""
+RUN_BITS = 4
+"""Entries of MORE per entry of MORE_START, as a power of two."""
 LOW_BITS = 8
 """Bits of a position that stand in POSITION_LOW; the others belong to the shape."""
 ODD = 255
@@ -153,14 +156,15 @@ class SegmentField:
         shape_high: positions of the shapes without their low bits, not shifted.
         has_codes: whether rows have a code for their shape; otherwise all have shape 0.
         lows: low bits of all positions, the rows one after the other; first_position() says where a row's begin.
-        block_start: the same for each (1 << BLOCK_BITS)-th row.
+        more_start, more: how many more positions than rows there are before each (1 << BLOCK_BITS)-th row: those
+            before the run of 1 << RUN_BITS such blocks that it is in, and those in it.
         odd_rows: ascending; odd() gives weight and highs of one.
         odd_weights, odd_start, odd_high: for these rows what `shape_…` says of shapes.
     """
 
     __slots__ = (
         "_block_doc", "_block_row", "_codes", "_counts", "_highs", "_numbers", "_sizes", "_terms", "_weights",
-        "block_start", "coding", "docs", "documents", "has_codes", "lows", "odd_high", "odd_rows", "odd_start",
+        "coding", "docs", "documents", "has_codes", "lows", "more", "more_start", "odd_high", "odd_rows", "odd_start",
         "odd_weights", "path", "positional", "row_count", "shape_high", "shape_start", "shape_weights", "term_count",
     )  # fmt: skip
 
@@ -189,12 +193,13 @@ class SegmentField:
             good = good and len(self.odd_weights) == len(self.odd_rows)
         self.has_codes = len(self.shape_weights) != 1 or len(self.odd_rows) > 0
         self._codes = PackedBytes(file, prefix + SHAPE_CODE, rows, CODE_BITS) if self.has_codes else None
-        self.block_start = self.lows = self.shape_start = self.shape_high = memoryview(b"")
+        self.more_start = self.more = self.lows = self.shape_start = self.shape_high = memoryview(b"")
         counts = b""
         if positional:
-            self.block_start = file.section(prefix + POSITION_START)
+            self.more_start, self.more = file.section(prefix + MORE_START), file.section(prefix + MORE)
             self.lows = file.section(prefix + POSITION_LOW, "B")
-            good = good and len(self.block_start) == (rows >> BLOCK_BITS) + 1
+            good = good and len(self.more) == (rows >> BLOCK_BITS) + 1
+            good = good and len(self.more_start) == (rows >> BLOCK_BITS + RUN_BITS) + 1
             self.shape_start, self.shape_high = file.section(prefix + SHAPE_START), file.section(prefix + SHAPE_HIGH)
             starts = self.shape_start.tolist()
             good = good and len(starts) == len(weights) + 1 and starts[0] == 0 and starts[-1] == len(self.shape_high)
@@ -349,7 +354,7 @@ class SegmentField:
             begin, code = self.first_position(row), codes[-1]
             highs = self.odd(row)[1] if code == ODD else self.shape_highs.get(code, ())
         else:
-            begin = self.block_start[block] + sum(codes[:-1].translate(self._counts))
+            begin = self._block_start(block) + sum(codes[:-1].translate(self._counts))
             highs = self.shape_highs.get(codes[-1], ())
         lows = self.lows[begin : begin + len(highs)]
         if not len(lows) == len(highs) > 0:
@@ -423,8 +428,12 @@ class SegmentField:
         block = row >> BLOCK_BITS
         before = range(block << BLOCK_BITS, row)
         codes = self._codes_of(before)
-        begin: int = self.block_start[block] + sum(codes.translate(self._counts))
+        begin = self._block_start(block) + sum(codes.translate(self._counts))
         return begin + sum(len(self.odd(before[i])[1]) for i in _all(ODD, codes))
+
+    def _block_start(self, block: int) -> int:
+        start: int = (block << BLOCK_BITS) + self.more_start[block >> RUN_BITS] + self.more[block]
+        return start
 
     def odd(self, row: int) -> tuple[float, tuple[int, ...]]:
         """Weight and highs of a row of `odd_rows`."""
