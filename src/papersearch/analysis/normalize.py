@@ -149,6 +149,7 @@ _CJK_RANGES = (
     (0x3005, 0x3007), (0x3021, 0x3029), (0x3040, 0x30FF), (0x3105, 0x312F), (0x31F0, 0x31FF),
     (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
+FIRST_CJK = chr(min(_CJK_RANGES)[0])
 CJK_RANGES = "".join(f"{chr(low)}-{chr(high)}" for low, high in sorted(_CJK_RANGES, key=lambda r: r[0] != 0x4E00))
 """The same within the brackets of a pattern, the most frequent one first."""
 

@@ -15,7 +15,7 @@ from operator import add
 from sys import intern
 from typing import NamedTuple
 
-from papersearch.analysis.normalize import CJK, CJK_RANGES, fold, normalize, shadow, source_end
+from papersearch.analysis.normalize import CJK, CJK_RANGES, FIRST_CJK, fold, normalize, shadow, source_end
 from papersearch.analysis.stem import stem
 from papersearch.analysis.words import SEAM
 
@@ -275,6 +275,10 @@ class Terms:
             return
         for boost, column in others.columns.items():
             self.add(boost, *column)
+
+    def chinese(self) -> list[str]:
+        """The terms that are Chinese, and some others."""
+        return [term for terms, _ in self.columns.values() for term in terms if term >= FIRST_CJK]
 
     def __len__(self) -> int:
         return sum(len(terms) for terms, _ in self.columns.values())

@@ -12,13 +12,14 @@ import zlib
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, compress, count, islice, pairwise, repeat
+from itertools import accumulate, compress, count, islice, pairwise, repeat, starmap
 from math import fsum, isfinite
 from operator import add, ne
 from typing import TYPE_CHECKING, Any, Protocol
 
 from papersearch.analysis.tokens import Pairs, Terms
 from papersearch.errors import UsageError
+from papersearch.fields import TEXT
 from papersearch.index.flatfile import PACKED_START, FlatWriter, damaged, narrow
 from papersearch.index.lexicon import (
     BLOCK_BYTE,
@@ -77,6 +78,8 @@ from papersearch.index.ways import Coding, pack_ways
 
 if TYPE_CHECKING:
     from papersearch.analysis.tokens import Term
+    from papersearch.index.codebook import Codebook
+    from papersearch.index.coding import Codes, Collector
 
 # A token in the pool is one number: document | position | boost code. Sorting a term's numbers sorts its tokens.
 BOOST_BITS, POSITION_BITS, DOC_BITS = 13, 31, 20
@@ -98,6 +101,15 @@ ROWS_FOR_ARRAYS = 1 << 18
 DICTIONARY_BYTES = 1 << 15
 DICTIONARY_PAYS = 4
 """Times its size that objects must have before they get a dictionary: below, it costs more than it saves."""
+CODEBOOK_PAYS = 1 << 20
+"""Bytes of objects from which on they may have a codebook. A tenth would do, but what is compressed is copied where a
+small index is merged with each edit."""
+COUNT_ALL, COUNT_ONE_OF = 2048, 4
+"""Documents of a segment of which the words are counted before a merge; of more, one of so many."""
+MOSTLY_ONE = 7 / 8
+"""Share of the objects of a merge from which on the codebook that they have is good enough for all."""
+PACKED_TO_COMPARE = 64
+"""Objects that are compressed to see whether that is less."""
 
 _LOW_MASK = (1 << LOW_BITS) - 1
 _POSITION_MASK = POSITION_LIMIT - 1
@@ -321,62 +333,108 @@ class _Packer:
     Their keys, and the words of their language, stand in nearly all of them, and one object is too short to learn them.
     """
 
-    def __init__(self) -> None:
-        self.dictionary = b""
-        self._waiting: list[bytes] | None = []
-        self._waiting_bytes = 0
-        self._fresh = _compressor(b"")
+    def __init__(self, dictionary: bytes) -> None:
+        self._fresh = zlib.compressobj(PACKING_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 0, dictionary)
 
-    def add(self, stored: bytes) -> list[bytes]:
-        """Take the next object; those that can be written now, compressed."""
-        if self._waiting is None:
-            return [self._pack(stored)]
-        self._waiting.append(stored)
-        self._waiting_bytes += len(stored)
-        if self._waiting_bytes < DICTIONARY_BYTES * DICTIONARY_PAYS:
-            return []
-        self.dictionary = b"".join(self._waiting)[-DICTIONARY_BYTES:]
-        self._fresh = _compressor(self.dictionary)
-        return self.rest()
-
-    def go_on_with(self, dictionary: bytes) -> None:
-        """Take the dictionary of what begins with the same objects, none of which are to come."""
-        self.dictionary, self._waiting = dictionary, None
-        self._fresh = _compressor(dictionary)
-
-    def rest(self) -> list[bytes]:
-        """The objects that still wait, compressed."""
-        waiting, self._waiting = self._waiting or [], None
-        return [self._pack(stored) for stored in waiting]
-
-    def _pack(self, stored: bytes) -> bytes:
+    def pack(self, stored: bytes) -> bytes:
         compressor = self._fresh.copy()  # much faster than to take in the dictionary again
         return compressor.compress(stored) + compressor.flush()
 
 
-def _compressor(dictionary: bytes) -> zlib._Compress:
-    return zlib.compressobj(PACKING_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 0, dictionary)
+def _dictionary_of(objects: Iterable[bytes]) -> bytes:
+    """A dictionary for objects that begin with these; empty if they are too few to pay for one."""
+    first, size = [], 0
+    for stored in objects:
+        first.append(stored)
+        size += len(stored)
+        if size >= DICTIONARY_BYTES * DICTIONARY_PAYS:
+            return b"".join(first)[-DICTIONARY_BYTES:]
+    return b""
 
 
 class DocumentsWriter:
-    """Writes the documents file: stored objects and lengths."""
+    """Writes the documents file: stored objects and lengths.
+
+    Objects wait until there are enough for a codebook of their words to pay (coding); fewer are compressed. From then
+    on they are collected to learn the words, and written in the end.
+    """
 
     def __init__(self, folder: str, segment_id: str) -> None:
         self._segment_id = segment_id
         self._file = FlatWriter(os.path.join(folder, f"{segment_id}.{DOCUMENTS}"))
         self._file.start_stream(STORED_BYTES)
-        self._packer = _Packer()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._words: list[str] = []
+        """Chinese words that the objects hold which wait."""
+        self._collector: Collector | None = None
+        self._pack: Callable[[bytes], bytes] | None = None
+        """How objects are written, when that is decided."""
+        self._codes: Codes | None = None
+        self._dictionary = b""
         self._start = array("Q", [0])
         self._size = array("Q")
         self._lengths: dict[str, array[int]] = {}
         self.totals: defaultdict[str, int] = defaultdict(int)
         """Sum of each field's lengths."""
 
-    def add(self, stored: bytes, lengths: Iterable[tuple[str, int]]) -> None:
-        """Add the next document."""
+    def add(self, stored: bytes, lengths: Iterable[tuple[str, int]], words: Iterable[str] = ()) -> None:
+        """Add the next document. `words`: Chinese ones that the object is known to hold."""
         self.add_lengths(len(self._size), lengths)
         self._size.append(len(stored))
-        self._write(self._packer.add(stored))
+        self._take(stored, words)
+
+    def _take(self, stored: bytes, words: Iterable[str] = ()) -> None:
+        if self._pack is not None:
+            self._write(self._pack(stored))
+            return
+        self._waiting.append(stored)
+        self._waiting_bytes += len(stored)
+        self._words += words
+        if self._waiting_bytes >= CODEBOOK_PAYS:
+            self._collect()
+
+    def _collect(self) -> None:
+        """Collect what has waited: many objects at once, since what it takes is then near in memory."""
+        from papersearch.index.coding import Collector  # an edit does without
+
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        words, self._words = self._words, []
+        if self._collector is None:
+            self._dictionary = _dictionary_of(waiting)
+            self._collector = Collector(waiting, words)
+        self._collector.know(words)
+        for number, stored in enumerate(waiting):
+            if not self._collector.add(stored):
+                self._decide(self._collector)
+                for rest in waiting[number:]:
+                    self._take(rest)
+                return
+
+    def _decide(self, collector: Collector) -> None:
+        """Write what was collected, by codes or compressed, whichever is less, and what is still to come likewise."""
+        codes = collector.codes()
+        coded, packer = list(collector.coded(codes)), _Packer(self._dictionary)
+        step = len(coded) // PACKED_TO_COMPARE + 1
+        packed = [len(packer.pack(stored)) for stored in collector.objects(step)]
+        if codes and sum(map(len, coded)) + codes.size() < sum(packed) * step:
+            self.use(codes)
+            for data in coded:
+                self._write(data)
+        else:
+            self._pack = packer.pack
+            for stored in collector.objects():
+                self._take(stored)
+
+    def use(self, codes: Codes) -> None:
+        """Write the objects that come from here on, which are the first ones, by these codes."""
+        self._codes, self._pack, self._dictionary = codes, codes.encode, b""
+
+    def add_coded(self, coded: bytes, size: int, lengths: Iterable[tuple[str, int]]) -> None:
+        """Add a document whose object, of that size, has the codes that are in use."""
+        self.add_lengths(len(self._size), lengths)
+        self._size.append(size)
+        self._write(coded)
 
     def copy(self, segment: Segment) -> bool:
         """Take the stored objects of a segment as the first ones, compressed as they are; False if that cannot be.
@@ -384,7 +442,7 @@ class DocumentsWriter:
         dictionary, data, starts, sizes = segment.packed()
         if len(self._size) or not dictionary:
             return False
-        self._packer.go_on_with(dictionary)
+        self._dictionary, self._pack = dictionary, _Packer(dictionary).pack
         for at in range(0, len(data), COPIED_AT_ONCE):
             self._file.write(bytes(data[at : at + COPIED_AT_ONCE]))
         self._start, self._size = array("Q", starts), array("Q", sizes)
@@ -400,19 +458,28 @@ class DocumentsWriter:
             column.append(length)
             self.totals[field] += length
 
-    def _write(self, packed: list[bytes]) -> None:
-        for data in packed:
-            self._file.write(data)
-            self._start.append(self._start[-1] + len(data))
+    def _write(self, packed: bytes) -> None:
+        self._file.write(packed)
+        self._start.append(self._start[-1] + len(packed))
 
     def close(self) -> tuple[int, int]:
         """Finish the file; its size and its directory's CRC-32."""
         file, count = self._file, len(self._size)
-        self._write(self._packer.rest())
+        if self._collector is not None and self._pack is None:
+            self._collect()
+        if self._collector is not None and self._pack is None:
+            self._decide(self._collector)
+        if self._pack is None:
+            self._dictionary = _dictionary_of(self._waiting)
+            self._pack = _Packer(self._dictionary).pack
+            for stored in self._waiting:
+                self._take(stored)
         file.end_stream()
         file.put(STORED_START, narrow(self._start, self._start[-1]))
         file.put(STORED_SIZE, narrow(self._size))
-        file.put(STORED_DICTIONARY, self._packer.dictionary)
+        file.put(STORED_DICTIONARY, self._dictionary)
+        if self._codes is not None:
+            self._codes.write(file)
         for field in sorted(self._lengths):
             column = self._lengths[field]
             column.extend([0] * (count - len(column)))
@@ -702,25 +769,78 @@ def merge_segments(folder: str, segments: Sequence[Segment], segment_id: str) ->
         new_numbers.append(numbers)
     documents = DocumentsWriter(folder, segment_id)
     with ThreadPoolExecutor(1) as helper:  # what takes long in both is done in C
-        documents_done = helper.submit(_merge_documents, documents, segments)
+        documents_done = helper.submit(_merge_documents, folder, documents, segments)
         inverted = _merge_fields(folder, segments, segment_id, new_numbers, count)
         files = {DOCUMENTS: documents_done.result(), INVERTED: inverted}
     return SegmentEntry(segment_id, count, lengths=dict(documents.totals), files=files)
 
 
-def _merge_documents(documents: DocumentsWriter, segments: Sequence[Segment]) -> tuple[int, int]:
+def _merge_documents(folder: str, documents: DocumentsWriter, segments: Sequence[Segment]) -> tuple[int, int]:
     """Write the live documents; the size of the file and its directory's CRC-32."""
-    for segment in segments:
-        lengths = [(name, column) for name in segment.length_names() if (column := segment.lengths(name)) is not None]
-        copied = not segment.deleted and documents.copy(segment)
-        for doc in range(segment.documents):
-            if doc not in segment.deleted:
-                of_doc = [(name, column[doc]) for name, column in lengths]
+    try:
+        recodings = _recodings(documents, segments)
+        few = sum(map(_stored_bytes, segments)) < CODEBOOK_PAYS
+        for segment in segments:
+            recode = recodings.get(segment.entry.segment_id)
+            copied = not recodings and few and not segment.deleted and documents.copy(segment)
+            words: Sequence[str] = () if recodings or few else _chinese(segment)
+            columns = [(name, column) for name in segment.length_names() if (column := segment.lengths(name))]
+            for doc in _live(segment):
+                lengths = [(name, column[doc]) for name, column in columns]
                 if copied:
-                    documents.add_lengths(doc, of_doc)
+                    documents.add_lengths(doc, lengths)
+                elif recode is not None:
+                    packed, size = segment.packed_object(doc)
+                    documents.add_coded(recode(packed), size, lengths)
                 else:
-                    documents.add(segment.stored(doc), of_doc)
+                    documents.add(segment.stored(doc), lengths, words)
+                    words = ()
+    except UnicodeDecodeError:
+        raise damaged(folder, "a stored object is not UTF-8") from None
     return documents.close()
+
+
+def _live(segment: Segment) -> Iterator[int]:
+    return (doc for doc in range(segment.documents) if doc not in segment.deleted)
+
+
+def _stored_bytes(segment: Segment) -> int:
+    return sum(segment.packed()[3])
+
+
+def _chinese(segment: Segment) -> Sequence[str]:
+    """The Chinese words of the documents, and others."""
+    field = segment.field(TEXT)
+    return () if field is None else field.texts(range(field.term_count))
+
+
+def _recodings(
+    documents: DocumentsWriter, segments: Sequence[Segment]
+) -> dict[str, Callable[[memoryview[Any]], bytes]]:
+    """How the objects of each segment that has a codebook are written with the one that the documents get; none if no
+    segment has one."""
+    books = {segment: book for segment in segments if (book := segment.codebook()) is not None}
+    if not books:
+        return {}
+    from papersearch.index.coding import Codes, Translation, merged_codes  # most merges are of few documents
+
+    def coded(segment: Segment, book: Codebook) -> tuple[Codebook, Iterator[bytes], int]:
+        one_of = 1 if segment.deleted or segment.documents < COUNT_ALL else COUNT_ONE_OF
+        docs = islice(_live(segment), 0, None, one_of)
+        return book, (bytes(segment.packed_object(doc)[0]) for doc in docs), one_of
+
+    largest = max(books, key=_stored_bytes)
+    is_mostly_one = _stored_bytes(largest) >= MOSTLY_ONE * sum(map(_stored_bytes, segments))
+    if is_mostly_one:
+        codes = Codes.of(books[largest])
+    else:
+        others = (segment.stored(doc) for segment in segments if segment not in books for doc in _live(segment))
+        codes = merged_codes(starmap(coded, books.items()), others)
+    documents.use(codes)
+    return {
+        segment.entry.segment_id: bytes if is_mostly_one and segment is largest else Translation(book, codes).of
+        for segment, book in books.items()
+    }
 
 
 def _merge_fields(

@@ -254,11 +254,11 @@ class FlatPerDocumentWriter(PerDocumentWriter):  # type: ignore[misc]
     def finish_doc(self) -> None:
         self.add(json_bytes(self._stored, "the stored object of a document"), self._lengths)
 
-    def add(self, stored: bytes, lengths: dict[str, int]) -> None:
-        """Add a document as it is written."""
+    def add(self, stored: bytes, lengths: dict[str, int], words: Iterable[str] = ()) -> None:
+        """Add a document as it is written. `words`: see DocumentsWriter.add()."""
         if self._file is None:
             self._file = DocumentsWriter(self._storage.folder, self._segment.segid)
-        self._file.add(stored, lengths.items())
+        self._file.add(stored, lengths.items(), words)
 
     def close(self) -> None:
         if self._file is not None:
@@ -354,7 +354,8 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
         for field_tokens in tokens.values():
             self.pool.check(field_tokens)
         segment, number = self.newsegment, self.docnum
-        self.perdocwriter.add(stored, lengths)
+        words = tokens.get(fields.TEXT)
+        self.perdocwriter.add(stored, lengths, words.chinese() if isinstance(words, Terms) else ())
         for name, values in exact.items():
             for value in sorted(set(values)):
                 self.pool.add_posting(name, encode(value), number, 1.0, b"", positional=False)

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate, chain, pairwise
 from operator import add, sub
 
+from papersearch.index.codebook import WORD_SHORT, Codebook
 from papersearch.index.flatfile import FlatFile, PackedBytes, damaged
 from papersearch.index.lexicon import SEPARATOR, TERM_BITS, open_lexicon
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
@@ -487,7 +488,7 @@ class Segment:
     """
 
     __slots__ = (
-        "_dictionary", "_fields", "_stored", "_stored_size", "_stored_start",
+        "_codebook", "_dictionary", "_fields", "_stored", "_stored_size", "_stored_start",
         "deleted", "documents", "entry", "field_names", "files",
     )  # fmt: skip
 
@@ -517,6 +518,7 @@ class Segment:
         self._stored_start = documents.section(STORED_START)
         self._stored_size = documents.section(STORED_SIZE)
         self._dictionary = bytes(documents.section(STORED_DICTIONARY, "B"))
+        self._codebook: Codebook | None = None
         if len(self._stored_start) != entry.documents + 1 or len(self._stored_size) != entry.documents:
             raise damaged(documents.path, "it does not have one stored object per document")
 
@@ -557,19 +559,35 @@ class Segment:
             raise damaged(self.files[DOCUMENTS].path, "its stored objects do not end where they should")
         return self._dictionary, self._stored, starts, sizes
 
-    def stored(self, doc: int) -> bytes:
-        """The stored JSON object of a document as it was written."""
-        start, end, size = self._stored_start[doc], self._stored_start[doc + 1], self._stored_size[doc]
+    def codebook(self) -> Codebook | None:
+        """The words by whose codes stored objects are written; None where they are compressed instead."""
+        if self._codebook is None and WORD_SHORT in self.files[DOCUMENTS]:
+            self._codebook = Codebook(self.files[DOCUMENTS])
+        return self._codebook
+
+    def packed_object(self, doc: int) -> tuple[memoryview[Any], int]:
+        """(stored object of a document as it is in the file, its size before)."""
+        start, end = self._stored_start[doc], self._stored_start[doc + 1]
         if not start <= end <= len(self._stored):
             raise damaged(self.files[DOCUMENTS].path, f"the stored object of document {doc} is out of bounds")
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS, self._dictionary)
-        try:
-            data = unpacker.decompress(self._stored[start:end], size + 1)  # never more than it should be, and a byte
-        except zlib.error:
-            data = b""
-        if len(data) != size or not unpacker.eof:
+        return self._stored[start:end], self._stored_size[doc]
+
+    def stored(self, doc: int) -> bytes:
+        """The stored JSON object of a document as it was written."""
+        packed, size = self.packed_object(doc)
+        book = self.codebook()
+        data = book.decode(packed, size) if book is not None else self._inflated(packed, size)
+        if data is None:
             raise damaged(self.files[DOCUMENTS].path, f"the stored object of document {doc} cannot be unpacked")
         return data
+
+    def _inflated(self, packed: memoryview[Any], size: int) -> bytes | None:
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS, self._dictionary)
+        try:
+            data = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
+        except zlib.error:
+            return None
+        return data if len(data) == size and unpacker.eof else None
 
 
 def locate(bases: Sequence[int], doc: int) -> int:
