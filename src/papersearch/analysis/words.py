@@ -177,7 +177,7 @@ class _RjiebaCutter:
 
         jieba = rjieba.Jieba()  # of our own: anybody may add words to the one that the module has
         jieba.add_word(_FILLER, _MORE_IN_JIEBA, None)
-        self._tokenize = jieba.tokenize
+        self._jieba, self._tokenize = jieba, jieba.tokenize
         self._plain_runs = re.compile(_PLAIN_RUNS)
 
     def __call__(self, run: str) -> _Words:
@@ -188,6 +188,11 @@ class _RjiebaCutter:
 
     def _cut(self, run: str, at: int) -> _Words:
         return [(word, at + start) for word, start, _ in self._tokenize(run, "search", False)]
+
+    def parts(self, run: str) -> list[str]:
+        """The run cut into words that do not overlap."""
+        parts: list[str] = self._jieba.cut(run, False)
+        return parts
 
 
 RJIEBA_VERSION = "0.2.2"
@@ -249,6 +254,11 @@ def jieba_words(run: str) -> list[tuple[str, int]]:
             if _shared_cutter is None:
                 _shared_cutter = _new_cutter()
     return _shared_cutter(run)
+
+
+def quick_cutter() -> Callable[[str], list[str]] | None:
+    """What cuts a run into words of jieba's that do not overlap, in Rust; None where rjieba is not in use already."""
+    return _shared_cutter.parts if isinstance(_shared_cutter, _RjiebaCutter) else None
 
 
 def jieba_words_with(words: Sequence[str]) -> Cutter:

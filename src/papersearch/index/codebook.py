@@ -7,6 +7,8 @@ the long words; and FF stands before and after text that is in no codebook. No t
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from itertools import pairwise
 
 from papersearch.index.flatfile import damaged
 
@@ -38,27 +40,28 @@ class Codebook(dict[bytes, bytes]):
         IndexDamagedError: the sections do not agree.
     """
 
-    __slots__ = ("_data", "_lengths", "_path", "pieces", "short")
+    __slots__ = ("_data", "_ends", "_lengths", "_path", "pieces", "short")
 
     def __init__(self, file: FlatFile) -> None:
         self._path = file.path
         self.short = bytes(file.section(WORD_SHORT, "B")).split(MARK)
         self._data = bytes(file.section(WORD_BYTES, "B"))
-        counts: Sequence[int] = file.section(WORD_COUNT).tolist()
-        self._lengths: list[tuple[int, int, int, int]] = []
-        """(number after its last word, number of its first, where that begins, bytes) of each length in bytes."""
+        counts: Sequence[int] = file.section(WORD_COUNT)[: MAX_WORD + 1].tolist()
+        # Of each length of words: the number after the last one, where number 0 would begin, and the length.
+        self._ends: list[int] = []
+        self._lengths: list[tuple[int, int]] = []
         number = at = 0
         for size, count in enumerate(counts, 1):
             if count:
-                self._lengths.append((number + count, number, at, size))
+                self._lengths.append((at - number * size, size))
                 number, at = number + count, at + size * count
+                self._ends.append(number)
         short = len(self.short)
         if (
-            b"" in self.short
-            or max(map(len, self.short)) > MAX_WORD
-            or at != len(self._data)
-            or len(counts) > MAX_WORD
+            at != len(self._data)
             or not 0 < short < LITERAL
+            or len(counts) > MAX_WORD
+            or not all(0 < len(word) <= MAX_WORD for word in self.short)
         ):
             raise damaged(self._path, "the words of its stored objects are out of bounds")
         pattern = rb"[\x00-\x%02x]|[\x%02x-\xfe].?|\xff[^\xff]*\xff?" % (short - 1, short)
@@ -68,30 +71,27 @@ class Codebook(dict[bytes, bytes]):
             self[bytes([code])] = word
 
     def __missing__(self, piece: bytes) -> bytes:
-        if piece[0] == LITERAL:
-            if len(piece) > 2 and piece[-1] == LITERAL:
+        first, last = piece[0], piece[-1]
+        if last == LITERAL:
+            if first == LITERAL and len(piece) > 2:
                 return piece[1:-1]
-        elif len(piece) == 2 and piece[1] != LITERAL:
-            word = self.long((piece[0] - len(self.short)) * LITERAL + piece[1])
-            if word:
-                self[piece] = word
+        elif len(piece) == 2:
+            number = (first - len(self.short)) * LITERAL + last
+            group = bisect_right(self._ends, number)
+            if group < len(self._ends):
+                start, size = self._lengths[group]
+                start += number * size
+                word = self[piece] = self._data[start : start + size]
                 return word
         raise damaged(self._path, "a stored object has a code of no word")
 
-    def long(self, number: int) -> bytes:
-        """The long word of that number; empty if there is none."""
-        for end, first, start, size in self._lengths:
-            if number < end:
-                at = start + (number - first) * size
-                return self._data[at : at + size]
-        return b""
-
     def long_words(self) -> list[bytes]:
-        """The long words in the order of their numbers."""
+        """The words with a code of two bytes, in the order of their numbers."""
+        ends = pairwise([0, *self._ends])
         return [
             self._data[at : at + size]
-            for end, first, start, size in self._lengths
-            for at in range(start, start + (end - first) * size, size)
+            for (first, end), (start, size) in zip(ends, self._lengths, strict=True)
+            for at in range(start + first * size, start + end * size, size)
         ]
 
     def decode(self, codes: memoryview[Any], size: int) -> bytes | None:

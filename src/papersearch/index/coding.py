@@ -16,6 +16,7 @@ from itertools import accumulate, groupby
 from operator import add, itemgetter
 
 from papersearch.analysis.normalize import CJK_RANGES, FIRST_CJK, is_cjk
+from papersearch.analysis.words import quick_cutter
 from papersearch.index.codebook import LITERAL, MARK, MAX_WORD, WORD_BYTES, WORD_COUNT, WORD_SHORT, Codebook
 from papersearch.index.flatfile import FlatWriter, narrow
 
@@ -107,7 +108,7 @@ class Cutter:
 class Characters(dict[str, str]):
     """Token → a character for each of its words."""
 
-    def __init__(self, cut: Cutter) -> None:
+    def __init__(self, cut: Callable[[str], list[str]]) -> None:
         self._cut = cut
         self.words = [_BREAK]
         """The words by their characters."""
@@ -115,7 +116,7 @@ class Characters(dict[str, str]):
     def __missing__(self, token: str) -> str:
         if len(token) > 1 and is_cjk(token):
             words = self._cut(token)
-            if len(words) > 1:
+            if len(words) > 1 and "".join(words) == token:
                 return "".join(map(self.__getitem__, words))
         return self.new(token)
 
@@ -130,7 +131,7 @@ class Characters(dict[str, str]):
         return char
 
 
-def learn_phrases(objects: Iterable[bytes], cut: Cutter) -> list[str]:
+def learn_phrases(objects: Iterable[bytes], cut: Callable[[str], list[str]]) -> list[str]:
     """Tokens that often follow each other in these objects, joined."""
     chars, tokens = Characters(cut), re.compile(_TOKEN).findall
     text, objects_read = "", 0
@@ -184,12 +185,19 @@ class Collector:
 
     def __init__(self, first: Sequence[bytes], words: Iterable[str]) -> None:
         """`first` objects, from which phrases are learned, and Chinese words. Takes none of them."""
-        cut = Cutter(words)
-        self.know = cut.know
+        self._cutter: Cutter | None = None
+        cut = quick_cutter()
+        if cut is None:
+            cut = self._cutter = Cutter(words)
         self._tokens = token_pattern(learn_phrases(first, cut)).findall
         self._chars = Characters(cut)
         self._objects: list[str] = []
         self._size = 0
+
+    def know(self, words: Iterable[str]) -> None:
+        """Take Chinese words that are in objects to come."""
+        if self._cutter is not None:
+            self._cutter.know(words)
 
     def add(self, stored: bytes) -> bool:
         """Take an object; False where there is no room for it."""
@@ -247,10 +255,12 @@ class Codes(dict[str, bytes]):
     def learned(cls, counts: Mapping[str, int]) -> Codes:
         """Codes for words of which there are so many each: as short as can be."""
         saved = _saved_by(counts)
-        often, cut = Counter({word: counts[word] for word in saved}), Cutter(saved)
+        often, cut = {word: counts[word] for word in saved}, Cutter(saved)
         for word, times in counts.items():
-            if word not in saved and len(word) > 1 and is_cjk(word):
-                often.update({part: times for part in cut(word) if part in saved})
+            if times > 1 and word not in saved and len(word) > 1 and is_cjk(word):
+                for part in cut(word):
+                    if part in saved:
+                        often[part] += times
         codes = cls(*_codebook(often, saved))
         codes._cut = cut
         return codes
