@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from papersearch.errors import IndexDamagedError
 from papersearch.index import builder, coding
 from papersearch.index.builder import DocumentsWriter, InvertedWriter, json_bytes, merge_segments
-from papersearch.index.codebook import MAX_WORD, WORD_BYTES, WORD_COUNT, WORD_SHORT, Codebook
+from papersearch.index.codebook import MAX_WORD, WORD_BYTES, WORD_COUNT, WORD_FIRST, Codebook
 from papersearch.index.coding import Codes, Collector, Cutter, learn_phrases, token_pattern
 from papersearch.index.flatfile import FlatFile, FlatWriter
 from papersearch.index.segment import STORED_BYTES, STORED_DICTIONARY, STORED_SIZE, STORED_START, Segment
@@ -164,7 +164,15 @@ def test_more_words_than_codes(tmp_path: Path) -> None:
     segment = segment_of(tmp_path, 1, objects)
     book = segment.codebook()
     assert book is not None and stored_in(segment) == objects
-    assert len(book.short) + len(book.long_words()) == len(book.short) + (255 - len(book.short)) * 255
+    assert sum(map(len, book.words())) > 40_000 and book.room[3] >= 65_536
+
+
+def test_more_words_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coding, "DIGITS", (2, 3))
+    counts = {f"w{number:04}": 4000 - number for number in range(3990)}
+    codes = Codes.learned(counts)
+    assert len(codes) == 15 * 256 and set(codes) == {word for word, often in counts.items() if often > 160}
+    assert codes["w3989"] == "f" + b"w3989".hex() + "ff"
 
 
 @pytest.mark.parametrize("mostly_one", [0.6, 2])
@@ -232,13 +240,13 @@ def test_phrases_end_where_tokens_end() -> None:
 def documents_file(folder: Path, sections: dict[str, array[int] | bytes]) -> Segment:
     """A segment of one document, with these sections in the place of good ones."""
     good: dict[str, array[int] | bytes] = {
-        STORED_BYTES: b"\x00\x02\x00",
+        STORED_BYTES: b"\x00\x10\x01",
         STORED_START: array("B", [0, 3]),
-        STORED_SIZE: array("B", [8]),
+        STORED_SIZE: array("B", [6]),
         STORED_DICTIONARY: b"",
-        WORD_SHORT: b'{"\xff"}',
-        WORD_BYTES: b'a":"',
-        WORD_COUNT: array("B", [0, 0, 0, 1]),
+        WORD_FIRST: bytes([1, 1, 0, 0]),
+        WORD_BYTES: b'{}a":"',
+        WORD_COUNT: array("B", [2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
     }
     writer = FlatWriter(str(folder / f"{name_of(1)}.doc"))
     for name, values in (good | sections).items():
@@ -253,38 +261,50 @@ def coded(data: bytes) -> dict[str, array[int] | bytes]:
     return {STORED_BYTES: data, STORED_START: array("B", [0, len(data)])}
 
 
+def digits(text: str) -> dict[str, array[int] | bytes]:
+    return coded(bytes.fromhex(text))
+
+
 def test_what_is_not_damaged_is_read(tmp_path: Path) -> None:
-    segment = documents_file(tmp_path, coded(b"\x00\x02\x00\xffb\xff\x01") | {STORED_SIZE: array("B", [9])})
+    segment = documents_file(
+        tmp_path, digits("00 f22ff 100 f6222ff 01 f".replace(" ", "")) | {STORED_SIZE: array("B", [9])}
+    )
     assert stored_in(segment) == [b'{"a":"b"}']
 
 
 @pytest.mark.parametrize(
     "sections",
     [
-        coded(b"\x00\x02\x01"),  # a code of no word
-        coded(b"\x00\xfe\xfe"),
-        coded(b"\x00\x02\xff"),
-        coded(b"\x00\x02"),  # half a code
-        coded(b"\x00\xff012345"),  # half a literal
-        coded(b"\x00012345\xff"),
-        coded(b"\xff\xff\x00\x02\x00"),  # an empty one
-        coded(b"\xff"),
-        coded(b""),
-        coded(b"\x00" * 200),
+        digits("001002"),  # a code of no word
+        digits("001010"),
+        digits("00100e"),
+        digits("e00001"),
+        digits("00100f"),
+        digits("0010"),  # half a code
+        digits("00f303132333"),  # half a literal
+        digits("00f30313233f"),
+        digits("00fff01000"),  # an empty one
+        digits("ff"),
+        digits("00f1f001f0"),
+        digits(""),
+        digits("00" * 200),
         {STORED_SIZE: array("B", [5])},
         {STORED_SIZE: array("B", [9])},
         {STORED_SIZE: array("Q", [1 << 60])},
         {STORED_SIZE: array("B", [0])},
         {STORED_START: array("B", [2, 1])},
         {STORED_START: array("B", [0, 4])},
-        {WORD_SHORT: b""},
-        {WORD_SHORT: b'{"\xff'},
-        {WORD_SHORT: b"\xff".join([b"w"] * 255)},
-        {WORD_SHORT: b'{"\xff' + b"w" * (MAX_WORD + 1)},
-        {WORD_COUNT: array("B", [0, 0, 0, 2])},
+        {WORD_FIRST: b""},
+        {WORD_FIRST: bytes([1, 1, 0])},
+        {WORD_FIRST: bytes([1, 1, 0, 0, 0])},
+        {WORD_FIRST: bytes([15, 1, 0, 0])},
+        {WORD_FIRST: bytes([200, 200, 200, 200])},
+        {WORD_FIRST: bytes([0, 0, 0, 0])},
+        {WORD_COUNT: array("B", [2, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0])},
+        {WORD_COUNT: array("B", [2, 0, 0, 0, 0, 0, 0, 1])},
         {WORD_COUNT: array("B", [])},
         {WORD_COUNT: array("Q", [0, 0, 0, 1 << 62])},
-        {WORD_COUNT: array("B", [0] * MAX_WORD + [1]), WORD_BYTES: b"w" * (MAX_WORD + 1)},
+        {WORD_COUNT: array("B", [0] * 3 * (MAX_WORD + 1) + [*[0] * MAX_WORD, 1]), WORD_BYTES: b"w" * (MAX_WORD + 1)},
         {WORD_COUNT: array("d", [0.5])},
         {WORD_BYTES: array("I", [1])},
     ],
@@ -296,7 +316,7 @@ def test_damage_is_one_line(tmp_path: Path, sections: dict[str, array[int] | byt
 
 def test_a_codebook_without_its_sections_is_damaged(tmp_path: Path) -> None:
     writer = FlatWriter(str(tmp_path / "x"))
-    writer.put(WORD_SHORT, b"a")
+    writer.put(WORD_BYTES, b"a")
     writer.close()
     with pytest.raises(IndexDamagedError):
         Codebook(FlatFile(str(tmp_path / "x")))
@@ -304,7 +324,9 @@ def test_a_codebook_without_its_sections_is_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", [b"\x80", b"a\xe4\xb8"])
 def test_merging_words_that_are_no_text_is_damage(tmp_path: Path, word: bytes) -> None:
-    sections: dict[str, array[int] | bytes] = {WORD_SHORT: b'{"\xff' + word, STORED_BYTES: b"\x00\x01\x00"}
+    counts = array("B", [1, 0, 0, *[0] * 9])
+    counts[len(word) - 1] += 1
+    sections = {WORD_BYTES: b"{" + word, WORD_COUNT: counts} | digits("0001")
     segment = documents_file(tmp_path, sections)
     other = segment_of(tmp_path, 2, papers(50))
     with pytest.raises(IndexDamagedError, match="not UTF-8"):
@@ -314,16 +336,12 @@ def test_merging_words_that_are_no_text_is_damage(tmp_path: Path, word: bytes) -
 @pytest.mark.parametrize(
     ("sections", "problem"),
     [
-        ({WORD_BYTES: b"ba", WORD_COUNT: array("B", [2])}, "do not ascend"),
-        ({WORD_BYTES: b"aa", WORD_COUNT: array("B", [2])}, "do not ascend"),
-        ({WORD_BYTES: b'"}', WORD_COUNT: array("B", [0, 1])}, "a word twice"),
-        ({WORD_BYTES: b"a\xff", WORD_COUNT: array("B", [0, 1])}, "no text"),
+        ({WORD_BYTES: b"ba", WORD_COUNT: array("B", [2, 0, 0, 0])}, "do not ascend"),
+        ({WORD_BYTES: b"aa", WORD_COUNT: array("B", [2, 0, 0, 0])}, "do not ascend"),
+        ({WORD_BYTES: b"aa", WORD_COUNT: array("B", [1, 1, 0, 0])}, "a word twice"),
+        ({WORD_BYTES: b"a\xff", WORD_COUNT: array("B", [0, 1, 0, 0, 0, 0, 0, 0])}, "no text"),
         (
-            {
-                WORD_SHORT: b"\xff".join(bytes([97 + i // 16, 97 + i % 16]) for i in range(254)),
-                WORD_BYTES: b"".join(b"%03d" % i for i in range(256)),
-                WORD_COUNT: array("H", [0, 0, 256]),
-            },
+            {WORD_BYTES: b"".join(b"%02d" % i for i in range(17)), WORD_COUNT: array("B", [0, 17, 0, 0, 0, 0, 0, 0])},
             "no code",
         ),
     ],

@@ -12,12 +12,22 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, combinations_with_replacement, groupby, pairwise
 from operator import add, itemgetter
 
 from papersearch.analysis.normalize import CJK_RANGES, FIRST_CJK, is_cjk
 from papersearch.analysis.words import quick_cutter
-from papersearch.index.codebook import LITERAL, MARK, MAX_WORD, WORD_BYTES, WORD_COUNT, WORD_SHORT, Codebook
+from papersearch.index.codebook import (
+    DIGITS,
+    END,
+    FIRST_DIGITS,
+    LITERAL,
+    MAX_WORD,
+    WORD_BYTES,
+    WORD_COUNT,
+    WORD_FIRST,
+    Codebook,
+)
 from papersearch.index.flatfile import FlatWriter, narrow
 
 TYPE_CHECKING = False
@@ -38,6 +48,9 @@ PHRASES_A_ROUND = 256
 PHRASE_SHARE = 32
 """A phrase stands in one of so many objects on average, and LEAST_PHRASES times."""
 LEAST_PHRASES = 4
+DIGITS_OF_CHARACTER, DIGITS_OF_WORD = 3.5, 4.5
+"""Digits of the code of a Chinese character, and of a word that is there a few times: measured in digests of 10,000
+papers."""
 LEAST_IN_USE = 4
 """How often a word is taken to be there that has a code, and is not in the objects that were looked at."""
 _BREAK = "\0"
@@ -237,17 +250,19 @@ def _numbers(text: str) -> array[int]:
     return array("I", text.encode("utf-32", "surrogatepass"))[1:]  # without the mark of the order of bytes
 
 
-class Codes(dict[str, bytes]):
-    """Word → what it is written as: its code, or, where it is no word of the codebook, those of its parts or a literal,
-    which are made anew each time."""
+class Codes(dict[str, str]):
+    """Word → the digits that it is written as: its code, or, where it is no word of the codebook, those of its parts or
+    a literal, which are made anew each time."""
 
-    def __init__(self, short: Sequence[str], long: Sequence[str]) -> None:
-        """Words with a code of a byte, and of two, in the order of their numbers."""
-        self._short, self._long = short, long
-        for code, word in enumerate(short):
-            self[word] = bytes([code])
-        for number, word in enumerate(long):
-            self[word] = bytes([len(short) + number // LITERAL, number % LITERAL])
+    def __init__(self, firsts: Sequence[int], words: Sequence[Sequence[str]]) -> None:
+        """In the order of DIGITS: how many first digits codes of so many digits have, and the words that have these,
+        in the order of their codes."""
+        self._firsts, self._words = firsts, words
+        first = 0
+        for digits, several, of_digits in zip(DIGITS, firsts, words, strict=True):
+            for code, word in enumerate(of_digits, first << 4 * (digits - 1)):
+                self[word] = f"{code:0{digits}x}"
+            first += several
         self._cut: Cutter | None = None
         self._tokens: Callable[[str], list[str]] | None = None
 
@@ -268,15 +283,23 @@ class Codes(dict[str, bytes]):
     @classmethod
     def of(cls, book: Codebook) -> Codes:
         """The codes of a codebook. Raises UnicodeDecodeError."""
-        return cls(list(map(decode, book.short)), list(map(decode, book.long_words())))
+        firsts = [room >> 4 * (digits - 1) for digits, room in zip(DIGITS, book.room, strict=True)]
+        return cls(firsts, [list(map(decode, words)) for words in book.words()])
 
-    def __missing__(self, word: str) -> bytes:
-        if len(word) > 1 and is_cjk(word):
-            if self._cut is None:
-                self._cut = Cutter(self)
-            parts = [part for known in self._cut(word) for part in ([known] if known in self else known)]
-            return joined([self[part] if part in self else _literal(part) for part in parts])
-        return _literal(word)
+    def __missing__(self, word: str) -> str:
+        if len(word) == 1 or not is_cjk(word):
+            return _literal(word)
+        if self._cut is None:
+            self._cut = Cutter(self)
+        digits, unknown = "", ""
+        for part in self._cut(word):
+            for known in [part] if part in self else part:
+                if known not in self:
+                    unknown += known
+                    continue
+                digits += (_literal(unknown) if unknown else "") + self[known]
+                unknown = ""
+        return digits + _literal(unknown) if unknown else digits
 
     def encode(self, data: bytes) -> bytes:
         """An object by these codes. Raises UnicodeDecodeError."""
@@ -290,19 +313,21 @@ class Codes(dict[str, bytes]):
 
     def write(self, file: FlatWriter) -> None:
         """Write the sections of the codebook."""
-        sizes = Counter([len(encode(word)) for word in self._long])
-        file.put(WORD_SHORT, MARK.join(map(encode, self._short)))
-        file.put(WORD_BYTES, encode("".join(self._long)))
-        file.put(WORD_COUNT, narrow([sizes[size] for size in range(1, max(sizes, default=0) + 1)]))
+        counts = [Counter([len(encode(word)) for word in words]) for words in self._words]
+        longest = max([size for sizes in counts for size in sizes], default=0)
+        file.put(WORD_FIRST, bytes(self._firsts))
+        file.put(WORD_BYTES, encode("".join(["".join(words) for words in self._words])))
+        file.put(WORD_COUNT, narrow([sizes[size] for sizes in counts for size in range(1, longest + 1)]))
 
 
-class Translation(dict[bytes, bytes]):
+class Translation(dict[str, str]):
     """Piece of the codes of one codebook → what it is by other codes. What is in no codebook stays as it is."""
 
     def __init__(self, book: Codebook, codes: Codes) -> None:
         self._book, self._codes = book, codes
+        self[LITERAL] = ""
 
-    def __missing__(self, piece: bytes) -> bytes:
+    def __missing__(self, piece: str) -> str:
         word = self._book[piece]
         if piece[0] == LITERAL:
             return piece
@@ -311,7 +336,7 @@ class Translation(dict[bytes, bytes]):
 
     def of(self, data: memoryview[Any]) -> bytes:
         """What the codes of an object are then."""
-        return joined(map(self.__getitem__, self._book.pieces(data)))
+        return joined(map(self.__getitem__, self._book.pieces(data.hex())))
 
 
 def merged_codes(coded: Iterable[tuple[Codebook, Iterator[bytes], int]], others: Iterable[bytes]) -> Codes:
@@ -323,12 +348,12 @@ def merged_codes(coded: Iterable[tuple[Codebook, Iterator[bytes], int]], others:
     """
     counts: Counter[str] = Counter()
     for book, objects, one_of in coded:
-        found: Counter[bytes] = Counter()
+        found: Counter[str] = Counter()
         for data in objects:
-            found.update(book.pieces(b"".join(data.split(MARK)[::2])))  # without what is between two marks
-        times = {book[piece]: often * one_of for piece, often in found.items()}
+            found.update(book.pieces(data.hex()))
+        times = {book[piece]: often * one_of for piece, often in found.items() if piece[0] != LITERAL}
         if one_of > 1:
-            times = {word: max(times.get(word, 0), LEAST_IN_USE) for word in [*book.short, *book.long_words()]}
+            times = {word: max(times.get(word, 0), LEAST_IN_USE) for words in book.words() for word in words}
         for word, often in times.items():
             counts[decode(word)] += often
     chars: Characters | None = None
@@ -352,43 +377,55 @@ def _tokens_by(words: Iterable[str]) -> Callable[[str], list[str]]:
     return token_pattern([word for word in words if not is_token(word)]).findall
 
 
-def joined(codes: Iterable[bytes]) -> bytes:
-    """Codes one after the other, neighbouring literals as one: FF is in nothing else."""
-    return b"".join(codes).replace(MARK + MARK, b"")
+def joined(codes: Iterable[str]) -> bytes:
+    """Codes one after the other, as bytes."""
+    digits = "".join(codes)
+    return bytes.fromhex(digits + LITERAL if len(digits) & 1 else digits)
 
 
-def _literal(text: str) -> bytes:
-    return MARK + encode(text) + MARK
+def _literal(text: str) -> str:
+    return LITERAL + encode(text).hex() + END
 
 
-def _saved_by(counts: Mapping[str, int]) -> dict[str, int]:
-    """Word → bytes that a code of two bytes saves, for the words that are worth their place in a codebook."""
+def _saved_by(counts: Mapping[str, int]) -> dict[str, float]:
+    """Word → digits that its code saves, for the words that are worth their place in a codebook."""
     saved = {}
     for word, times in counts.items():
         if times > 1:
             size = len(encode(word))
-            # without a code: a code for each character, or a literal
-            saving = times * (2 * len(word) - 2 if 1 < len(word) < size and is_cjk(word) else size)
-            if saving > size <= MAX_WORD:
+            # without a code: one for each character, or a literal
+            without = DIGITS_OF_CHARACTER * len(word) if 1 < len(word) < size and is_cjk(word) else 2 * size + 3
+            saving = times * (without - DIGITS_OF_WORD)
+            if size <= MAX_WORD and saving > 2 * size:
                 saved[word] = saving
     return saved
 
 
-def _codebook(often: Mapping[str, int], saved: Mapping[str, int]) -> tuple[list[str], list[str]]:
-    """(words with a code of a byte, words with one of two) of these, in order: as many as save most."""
+def _codebook(often: Mapping[str, int], saved: Mapping[str, float]) -> tuple[Sequence[int], list[list[str]]]:
+    """(how many first digits, which words) codes of so many digits have, in the order of DIGITS: as takes the fewest
+    digits in all."""
     words = sorted(saved, key=lambda word: (-saved[word], word))
-    # A word saves as many bytes more with a code of a byte as it is there; these are fewer, the more of them there are.
     most = list(accumulate(sorted(often.values(), reverse=True), initial=0))
     saving = list(accumulate(map(saved.__getitem__, words), initial=0))
+    last = len(words)
 
-    def all_saved(short: int) -> int:
-        return most[min(short, len(words))] + saving[min(_room(short), len(words))]
+    def all_digits(firsts: Sequence[int]) -> float:
+        taken = before = 0
+        for digits, end in zip(DIGITS, _ends(firsts), strict=True):
+            here = most[min(end, last)]
+            taken, before = taken + digits * (here - before), here
+        return taken + saving[last] - saving[min(end, last)]
 
-    short = max(range(1, LITERAL), key=all_saved)
-    words = sorted(words[: _room(short)], key=lambda word: (-often[word], word))
-    return words[:short], sorted(words[short:], key=lambda word: (len(encode(word)), word))
+    cuts = combinations_with_replacement(range(len(FIRST_DIGITS) + 1), len(DIGITS) - 1)
+    firsts = min(
+        [[end - start for start, end in pairwise([0, *cut, len(FIRST_DIGITS)])] for cut in cuts], key=all_digits
+    )
+    ends = _ends(firsts)
+    words = sorted(words[: ends[-1]], key=lambda word: (-often[word], word))
+    of_digits = [words[start:end] for start, end in pairwise([0, *ends])]
+    return firsts, [sorted(several, key=lambda word: (len(encode(word)), word)) for several in of_digits]
 
 
-def _room(short: int) -> int:
-    """Words that a codebook holds, so many of them with a code of a byte."""
-    return short + (LITERAL - short) * LITERAL
+def _ends(firsts: Sequence[int]) -> list[int]:
+    """How many words may have codes of so many digits or fewer, in the order of DIGITS."""
+    return list(accumulate([several << 4 * (digits - 1) for digits, several in zip(DIGITS, firsts, strict=True)]))

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate, chain, pairwise
 from operator import add, sub
 
-from papersearch.index.codebook import WORD_SHORT, Codebook
+from papersearch.index.codebook import WORD_BYTES, Codebook
 from papersearch.index.flatfile import FlatFile, PackedBytes, damaged
 from papersearch.index.lexicon import SEPARATOR, TERM_BITS, open_lexicon
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
@@ -561,7 +561,7 @@ class Segment:
 
     def codebook(self) -> Codebook | None:
         """The words by whose codes stored objects are written; None where they are compressed instead."""
-        if self._codebook is None and WORD_SHORT in self.files[DOCUMENTS]:
+        if self._codebook is None and WORD_BYTES in self.files[DOCUMENTS]:
             self._codebook = Codebook(self.files[DOCUMENTS])
         return self._codebook
 

@@ -13,7 +13,6 @@ from math import isfinite
 
 from papersearch.errors import IndexDamagedError, IndexMissingError
 from papersearch.index.builder import POSITION_LIMIT
-from papersearch.index.codebook import LITERAL, MARK
 from papersearch.index.flatfile import FlatFile
 from papersearch.index.reader import ID_FIELD, Snapshot, open_snapshot
 from papersearch.index.segment import Segment, SegmentField
@@ -72,12 +71,13 @@ def _problems(snapshot: Snapshot) -> Iterator[str]:
 def _stored_problems(segment: Segment) -> Iterator[str]:
     book = segment.codebook()
     if book is not None:
-        words = book.long_words()
-        if len(words) > (LITERAL - len(book.short)) * LITERAL:
-            yield "its codebook has words that have no code"
-        if any(len(first) == len(second) and first >= second for first, second in pairwise(words)):
-            yield "the words of its codebook do not ascend"
-        if len({*words, *book.short}) != len(words) + len(book.short) or any(MARK in word for word in words):
+        words = [word for several in book.words() for word in several]
+        for several, room in zip(book.words(), book.room, strict=True):
+            if len(several) > room:
+                yield "its codebook has words that have no code"
+            if any(len(first) == len(second) and first >= second for first, second in pairwise(several)):
+                yield "the words of its codebook do not ascend"
+        if len(set(words)) != len(words) or any(b"\xff" in word for word in words):
             yield "its codebook has a word twice, or one that is no text"
     for doc in range(segment.documents):
         try:
