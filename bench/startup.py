@@ -25,13 +25,13 @@ OURS, CLICK, STOCK = "papersearch search", "import click", "Whoosh + jieba, stoc
 
 THROUGH_WHOOSH = """
 import sys
-from whoosh.query import Term
+from whoosh.query import Or, Term
 from papersearch.index.codec import whoosh_index
 with whoosh_index(sys.argv[1]).searcher() as searcher:
-    for hit in searcher.search(Term("grams", sys.argv[2]), limit=10):
+    for hit in searcher.search(Or([Term("text", sys.argv[2]), Term("grams", sys.argv[2])]), limit=10):
         print(hit["stored"]["title"])
 """
-"""One term, looked up by Whoosh in our own files: what reading them without Whoosh saves."""
+"""One pair of characters, looked up by Whoosh in our own files: what reading them without Whoosh saves."""
 
 
 def main() -> None:

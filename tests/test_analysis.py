@@ -20,7 +20,17 @@ from papersearch.analysis import tokens as tokens_module
 from papersearch.analysis import words as words_module
 from papersearch.analysis.normalize import exact_value, fold, is_cjk, normalize, shadow, source_end
 from papersearch.analysis.stem import fingerprint, stem
-from papersearch.analysis.tokens import LONGEST_PIECE, MAX_TERM, STEM_MARK, Token, parts_of, pieces, terms_of, tokens
+from papersearch.analysis.tokens import (
+    LONGEST_PIECE,
+    MAX_TERM,
+    STEM_MARK,
+    Token,
+    parts_of,
+    pieces,
+    terms_of,
+    tokens,
+    units,
+)
 from papersearch.analysis.words import SEAM, jieba_words, jieba_words_with, vocabulary_cutter
 
 TYPE_CHECKING = False
@@ -257,8 +267,49 @@ def _compare_terms(text: str, start: int) -> None:
     words, pairs, taken = tokens(text, jieba_words, start)
     found_words, found_pairs, found_taken = terms_of(text, jieba_words, start, 3.0)
     assert sorted(found_words) == sorted((word.term, word.position, word.factor * 3.0) for word in words)
-    assert sorted(found_pairs) == sorted((pair.term, pair.position, 1.0) for pair in pairs)
+    said = {(word.term, word.position) for word in words}
+    own = [(pair.term, pair.position, 1.0) for pair in pairs if (pair.term, pair.position) not in said]
+    assert sorted(found_pairs) == sorted(own)
     assert (len(found_words), len(found_pairs), found_taken) == (len(words), len(pairs), taken)
+
+
+def _every_part(run: str) -> list[tuple[str, int]]:
+    """Whatever is within one of the runs, each once."""
+    parts = {(run[i:j], i) for i in range(len(run)) for j in range(i + 1, min(i + 5, len(run) + 1))}
+    return [(part, at) for part, at in parts if SEAM not in part]
+
+
+CUTTERS: dict[str, Cutter] = {
+    "jieba": jieba_words,
+    "a user's words": jieba_words_with(["学习模", "型检", "索图像"]),
+    "characters": lambda run: [(char, i) for i, char in enumerate(run) if char != SEAM],
+    "every part": _every_part,
+    "every second pair": lambda run: [part for part in _every_part(run) if len(part[0]) == 2 and part[1] % 2],
+    "nothing": lambda run: [],
+}
+MIXED = st.lists(SEAMS | st.sampled_from(PIECES) | st.text("中文检索图像学习模型", max_size=9), max_size=12).map(
+    "".join
+)
+
+
+@settings(max_examples=500)
+@given(MIXED, st.sampled_from([*CUTTERS]), st.sampled_from([0, 2048]), st.sampled_from([1, 100]))
+def test_each_pair_is_a_word_or_is_kept_and_never_both(text: str, cutter: str, start: int, longest: int) -> None:
+    there = set()
+    for unit in units(text)[0]:
+        if unit.cjk:
+            run, at = unit.text, start + unit.position
+            there |= {(run[i : i + 2], at + i) for i in range(len(run) - 1 or 1)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens_module, "ODD_PIECE", longest)
+        words, pairs, _ = terms_of(text, CUTTERS[cutter], start, 1.0)
+    said = {(term, position) for term, position, _ in words}
+    own = [(term, position) for term, position, _ in pairs]
+    assert len(set(own)) == len(own)
+    assert said.isdisjoint(own)
+    assert (said | {*own}) & there == there
+    assert there.issuperset(own)
+    assert len(pairs) == len(there)
 
 
 @given(st.lists(st.text("中文检索图像学习模型", min_size=1, max_size=12), min_size=1, max_size=4))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from corpora import SHIPPED, read
 from papersearch.analysis.tokens import Pairs
-from papersearch.analysis.words import jieba_words
+from papersearch.analysis.words import SEAM, jieba_words
 from papersearch.errors import IndexDamagedError
 from papersearch.index import builder, writer
 from papersearch.index.builder import CollectedTokens, InvertedWriter, Tokens
@@ -98,22 +98,32 @@ RUNS = st.lists(
     st.tuples(
         st.text("检测图像\U00020000\U0003ffff\uffff々", min_size=1, max_size=6),
         st.integers(0, 600) | st.integers(0, 2**31 - 6),
+        st.lists(st.booleans(), min_size=7, max_size=7),
     ),
     max_size=6,
 )
+Runs = list[tuple[str, int, list[bool]]]
+"""Characters, the position of the first, whether the terms that begin with each are kept."""
+
+
+def pairs_of(runs: Runs) -> Pairs:
+    text, starts = SEAM.join([run for run, _, _ in runs]), [start for _, start, _ in runs]
+    kept = b"".join([bytes(flags[: len(run) + 1]) for run, _, flags in runs])
+    return Pairs(text, starts, kept, sum(max(1, len(run) - 1) for run, _, _ in runs))
 
 
 @settings(max_examples=200)
-@given(st.dictionaries(DOCUMENTS, RUNS, max_size=6), st.booleans(), st.integers(0, 2**20))
-def test_postings_of_pairs_are_the_same(
-    documents: dict[int, list[tuple[str, int]]], with_others: bool, last: int
-) -> None:
+@given(st.dictionaries(DOCUMENTS, RUNS, max_size=6), st.booleans(), st.integers(0, 6), st.integers(0, 2**20))
+def test_postings_of_pairs_are_the_same(documents: dict[int, Runs], with_others: bool, cut: int, last: int) -> None:
     one, other = Tokens(BOOSTS), postings.ArrayTokens(BOOSTS)
     collected: CollectedTokens
     for collected in (one, other):
         for doc, runs in sorted(documents.items()):
-            pairs = Pairs([run for run, _ in runs], [start for _, start in runs])
-            assert len(pairs) == len([*pairs]) == sum(max(1, len(run) - 1) for run, _ in runs)
+            pairs = pairs_of(runs[:cut])
+            pairs.take(pairs_of(runs[cut:]))
+            kept = [(run[i : i + 2], start + i, 1.0) for run, start, flags in runs for i in range(len(run) - 1 or 1) if flags[i]]  # fmt: skip
+            assert [*pairs] == kept
+            assert len(pairs) == sum(max(1, len(run) - 1) for run, _, _ in runs)
             collected.add_pairs(doc, 1, pairs)
             if with_others:
                 collected.add(doc, 3, ["检测", "w"], array("I", [5, 6]))

@@ -21,16 +21,19 @@ from corpora import SHIPPED, index_of
 from engines import documents
 from engines.memory import MemorySnapshot
 from papersearch import open_index
+from papersearch.analysis.normalize import is_cjk
+from papersearch.analysis.words import SEAM
 from papersearch.columns import DictColumns
 from papersearch.errors import IndexDamagedError
 from papersearch.fields import FACETS, FIELDS, GRAMS, TEXT
-from papersearch.ideas import Form
+from papersearch.ideas import Form, gram_form
 from papersearch.index import ways
+from papersearch.index.documents import to_document
 from papersearch.index.reader import Snapshot, open_snapshot
 from papersearch.index.segment import LOW_BITS
 from papersearch.index.ways import Coding
 from papersearch.index.writer import Document, IndexWriter
-from papersearch.occurrences import Occurrences
+from papersearch.occurrences import Occurrences, boost_at
 from papersearch.paper import Paper, Section
 from papersearch.query import SORTS, Exact, Years, parse_query
 from papersearch.scoring import idf, saturation
@@ -342,6 +345,71 @@ def test_terms_with_a_character(tmp_path: Path) -> None:
     grams = in_pieces(papers(400, 3), tmp_path).field(GRAMS)
     assert grams.terms_with("网") == [term for term in grams.terms() if "网" in term] != []
     assert not grams.terms_with("龘")
+
+
+def characters_and_pairs(run: str) -> list[tuple[str, int]]:
+    return [(run[i:j], i) for i in range(len(run)) for j in (i + 1, i + 2) if j <= len(run) and SEAM not in run[i:j]]
+
+
+def test_what_is_written_is_found_where_it_stands(tmp_path: Path) -> None:
+    """Pairs of characters and what is made of them, whether they are words of the text or not, against the texts."""
+    # What is cut in several ways.
+    odd = ["研究生命起源", "研究生命题", "结合成分子时", "合成分子", "中国有机会议", "机会", "会议", "国有"]
+    rng = random.Random(9)
+    notes = ["，".join(rng.sample(odd, 3)) for _ in range(40)]
+    others = [Paper(f"{n} {i}", n, "e.md", 1, 2, sections=(Section("e.md", 2, n),)) for i, n in enumerate(notes)]
+    made = {paper.title: paper for paper in [*papers(150, 3), *others]}
+    snapshot = in_pieces([*made.values()], tmp_path)
+    held: dict[int, set[tuple[str, int]]] = {}
+    for doc in snapshot.docs():
+        document = to_document(made[snapshot.stored(doc)["title"]], characters_and_pairs)
+        held[doc] = {(term, position) for term, position, _ in document.tokens[TEXT] if is_cjk(term)}
+    chars = {doc: {position: term for term, position in own if len(term) == 1} for doc, own in held.items()}
+    runs = {
+        "".join([row[at + i] for i in range(size)])
+        for row in chars.values()
+        for at in row
+        for size in (1, 2, 3, 5)
+        if row.keys() >= {at + i for i in range(size)}
+    }
+    text, grams = snapshot.field(TEXT), snapshot.field(GRAMS)
+    plain, quick = Occurrences(text, grams), arrays.ArrayColumns(snapshot)
+    both = words = 0
+    pairs = {text[i : i + 2] for text in odd for i in range(len(text) - 1)}
+    for run in [*rng.sample(sorted(runs), 100), *sorted(pairs), "测", "龘", "龘测"]:
+        form = gram_form(run)
+        parts = [(terms[0], offset) for _, terms, offset in form.parts]
+        there = {
+            doc: at
+            for doc, own in held.items()
+            if (at := [p for p in sorted(chars[doc]) if all((term, p + offset) in own for term, offset in parts)])
+        }
+        if len(run) == 2:
+            docs = [{*postings.docs} if (postings := field.postings(run)) else set() for field in (text, grams)]
+            both += bool(docs[0] & docs[1])
+            words += not docs[1]
+            assert docs[0] | docs[1] == there.keys()
+        everything = set(snapshot.docs())
+        assert plain.starts(form, everything) == there, run
+        some = {doc for doc in there if doc % 3}
+        assert Occurrences(text, grams).starts(form, some) == {doc: there[doc] for doc in some}, run
+        (rows,) = [[*zip(places._docs.tolist(), places._starts.tolist(), strict=True)] for places in [quick.places([(form,)], quick.everything())]]  # fmt: skip
+        assert sorted(rows) == sorted((doc, p) for doc, at in there.items() for p in at), run
+        for zone in (None, "title", "note"):
+            low, high = FIELDS[zone].zone if zone else (0, 2**31)
+            often = {
+                doc: sum(boost_at(p) for p in here)
+                for doc, at in there.items()
+                if (here := [p for p in at if low <= p < high])
+            }
+            found = Occurrences(text, grams).found(form, zone)
+            assert (found.frequencies(None) if found else {}) == often, (run, zone)
+            few = set(sorted(often)[::9])
+            assert not found or found.frequencies(few) == {doc: often[doc] for doc in few}, (run, zone)
+            column = quick.summed(quick._frequencies(form, zone))
+            assert dict(zip(column.docs.tolist(), column.values.tolist(), strict=True)) == often, (run, zone)
+    assert both > 3
+    assert words > 3
 
 
 def test_zones_begin_where_high_bits_of_positions_change() -> None:

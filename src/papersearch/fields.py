@@ -15,7 +15,8 @@ from papersearch.record import Record
 TEXT = "text"
 """The boosted text field: words of title, aliases, category and notes."""
 GRAMS = "grams"
-"""Overlapping pairs of Chinese characters at the same positions as the words of TEXT: the recall floor."""
+"""Overlapping pairs of Chinese characters at the same positions as the words of TEXT: the recall floor. A pair that is
+a word there (or a character that stands alone) is left out: TEXT has it."""
 ID = "id"
 """The field of document ids."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     """Document → a number."""
     Places = dict[int, list[int]]
     """Document → positions, ascending."""
+    _Weigh = Callable[[Postings, Sequence[int] | None], Sequence[float]]
+    """Gives a weight for each of some postings, or for all."""
 
 NEAR_WORDS = 4
 """Words (Chinese: characters) between two ideas beyond which they are not near each other."""
@@ -62,7 +64,11 @@ def _found(frequencies: Scores) -> Found | None:
 
 
 class Occurrences:
-    """Looks up forms in the two fields that hold text."""
+    """Looks up forms in the two fields that hold text.
+
+    Where a pair of characters is a word of the text, TEXT has it and GRAMS does not: so a term of GRAMS is what both
+    have, at places of which none is in both.
+    """
 
     def __init__(self, text: FieldReader, grams: FieldReader) -> None:
         self._text = text
@@ -81,37 +87,41 @@ class Occurrences:
         except KeyError:
             if len(self._read) >= REMEMBERED:
                 self._read.clear()
-            found = self._read[key, term] = self._reader(key).postings(term)
+            reader = self._text if key == TEXT else self._grams
+            found = self._read[key, term] = reader.postings(term)
             return found
+
+    def _postings_of(self, key: str, terms: Sequence[str]) -> list[Postings]:
+        """Postings of any of the terms."""
+        fields = (TEXT,) if key == TEXT else (GRAMS, TEXT)
+        return [postings for field in fields for term in terms if (postings := self._postings(field, term))]
 
     def found(self, form: Form, zone: str | None) -> Found | None:
         """Where the form occurs, None if it does nowhere."""
         if len(form.parts) == 1:
             key, terms, _ = form.parts[0]
-            if zone is None and key == TEXT:
-                known = [postings for term in terms if (postings := self._postings(TEXT, term))]
+            if zone is None and (key == TEXT or len(terms[0]) > 1):
+                known = self._postings_of(key, terms)
                 if not known:
                     return None
                 docs = known[0].docs if len(known) == 1 else united([postings.docs for postings in known])
-                return Found(docs, lambda wanted: _summed(known, wanted))
-            if len(terms) == 1 and len(terms[0]) > 1:
-                return self._zoned(key, terms[0], zone)
+                weigh = _weights_of if key == TEXT else _boosts_of
+                return Found(docs, lambda wanted: _summed(known, wanted, weigh))
+            if zone is not None and len(terms) == 1 and len(terms[0]) > 1:
+                return self._zoned(key, terms, FIELDS[zone].zone)
             return _found(self._boosted(self._column(key, terms, self._docs_of(key, terms, None)), zone))
         return _found(self._boosted(self._phrase(form), zone))
 
-    def _zoned(self, key: str, term: str, zone: str | None) -> Found | None:
+    def _zoned(self, key: str, terms: Sequence[str], zone: tuple[int, int]) -> Found | None:
         """As _boosted(), of one term: zones begin at multiples of 256, so that rough positions are enough."""
-        postings = self._postings(key, term)
-        if postings is None:
-            return None
-        if zone is None:
-            return Found(postings.docs, lambda wanted: _weighed(postings, wanted, _boosts_of))
-        low, high = FIELDS[zone].zone
-        values = postings.of_highs(lambda highs: sum([boost_at(p) for p in highs if low <= p < high]))
-        return _found({doc: value for doc, value in zip(postings.docs, values, strict=True) if value})
-
-    def _reader(self, key: str) -> FieldReader:
-        return self._text if key == TEXT else self._grams
+        low, high = zone
+        scores: Scores = {}
+        for postings in self._postings_of(key, terms):
+            values = postings.of_highs(lambda highs: sum([boost_at(p) for p in highs if low <= p < high]))
+            for doc, value in zip(postings.docs, values, strict=True):
+                if value:
+                    scores[doc] = scores.get(doc, 0.0) + value
+        return _found(scores)
 
     def _phrase(self, form: Form, within: set[int] | None = None) -> Places:
         """Document → where the phrase begins; of documents of `within` if that is given."""
@@ -153,8 +163,7 @@ class Occurrences:
         known = self._terms.get((key, terms), {})
         missing = docs - known.keys()
         if missing:
-            found = [_places(p, missing) for term in terms if (p := self._postings(key, term))]
-            more = _merged(found)
+            more = _merged([_places(postings, missing) for postings in self._postings_of(key, terms)])
             if self._kept_positions > REMEMBERED_POSITIONS:
                 self._terms.clear()
                 self._kept_positions = 0
@@ -166,14 +175,15 @@ class Occurrences:
         """How many postings the terms have; of a single character, for which many have to be read, more than any."""
         if key == GRAMS and len(terms[0]) == 1:
             return inf
-        return sum([self._reader(key).doc_frequency(term) for term in terms])
+        frequency = sum([self._text.doc_frequency(term) for term in terms])
+        return frequency if key == TEXT else frequency + sum([self._grams.doc_frequency(term) for term in terms])
 
     def _docs_of(self, key: str, terms: Sequence[str], within: set[int] | None) -> set[int]:
         """Documents that have one of the terms; of some, if these are given."""
         if key == GRAMS and len(terms[0]) == 1:
             known = self._character(terms[0]).keys()
             return set(known) if within is None else within & known
-        found = [postings.docs for term in terms if (postings := self._postings(key, term))]
+        found = [postings.docs for postings in self._postings_of(key, terms)]
         return united(found if within is None else [within.intersection(docs) for docs in found])
 
     def _character(self, char: str) -> Places:
@@ -181,10 +191,12 @@ class Occurrences:
         known = self._characters.get(char)
         if known is None:
             places: dict[int, set[int]] = {}
-            for term, offset in pairs_with(self._grams, char):
-                if postings := self._grams.postings(term):
-                    for doc, positions in _places(postings).items():
-                        places.setdefault(doc, set()).update([p + offset for p in positions] if offset else positions)
+            for reader in (self._grams, self._text):
+                for term, offset in pairs_with(reader, char):
+                    if postings := reader.postings(term):
+                        for doc, positions in _places(postings).items():
+                            here = [p + offset for p in positions] if offset else positions
+                            places.setdefault(doc, set()).update(here)
             if len(self._characters) >= REMEMBERED_CHARACTERS:
                 self._characters.clear()
             known = self._characters[char] = {doc: sorted(positions) for doc, positions in places.items()}
@@ -243,25 +255,24 @@ def _merged(several: Sequence[Places]) -> Places:
     """The positions of all in each document."""
     if len(several) == 1:
         return several[0]
-    merged: dict[int, set[int]] = {}
+    merged: Places = {}
     for places in several:
         for doc, positions in places.items():
-            merged.setdefault(doc, set()).update(positions)
-    return {doc: sorted(positions) for doc, positions in merged.items()}
+            known = merged.get(doc)
+            merged[doc] = positions if known is None else sorted({*known, *positions})
+    return merged
 
 
-def _summed(terms: Sequence[Postings], wanted: set[int] | None) -> Scores:
-    """Document → sum of the boosts of terms that stand at different places: their weights, as they are stored."""
-    scores = _weighed(terms[0], wanted, _weights_of)
+def _summed(terms: Sequence[Postings], wanted: set[int] | None, weigh: _Weigh) -> Scores:
+    """Document → sum of what terms that stand at different places weigh."""
+    scores = _weighed(terms[0], wanted, weigh)
     for postings in terms[1:]:
-        for doc, weight in _weighed(postings, wanted, _weights_of).items():
+        for doc, weight in _weighed(postings, wanted, weigh).items():
             scores[doc] = scores.get(doc, 0.0) + weight
     return scores
 
 
-def _weighed(
-    postings: Postings, wanted: set[int] | None, weigh: Callable[[Postings, Sequence[int] | None], Sequence[float]]
-) -> Scores:
+def _weighed(postings: Postings, wanted: set[int] | None, weigh: _Weigh) -> Scores:
     """Document → weight of its posting; of few documents without reading those of the others."""
     held = postings.docs
     if wanted is None or len(wanted) * FEW > len(held):
@@ -273,10 +284,12 @@ def _weighed(
 
 
 def _weights_of(postings: Postings, at: Sequence[int] | None) -> Sequence[float]:
+    """Sums of boosts, as they are stored."""
     return postings.weights if at is None else postings.weights_at(at)
 
 
 def _boosts_of(postings: Postings, at: Sequence[int] | None) -> Sequence[float]:
+    """Sums of the boosts of zones: of numbers with a few bits, which are the same in any order."""
     return postings.of_highs(_boost_of, at)
 
 
@@ -290,9 +303,9 @@ def width(form: Form) -> int:
     return offset + (len(terms[0]) if is_cjk(terms[0]) else 1)
 
 
-def pairs_with(grams: FieldReader, char: str) -> list[tuple[str, int]]:
-    """(pair, offset of the character in it) for all pairs of characters that have it."""
-    return [(term, i) for term in grams.terms_with(char) for i, c in enumerate(term) if c == char]
+def pairs_with(reader: FieldReader, char: str) -> list[tuple[str, int]]:
+    """(term, offset of the character in it) for all terms of one or two characters that have it."""
+    return [(term, i) for term in reader.terms_with(char) if len(term) < 3 for i, c in enumerate(term) if c == char]
 
 
 def shown_terms(form: Form) -> list[str]:

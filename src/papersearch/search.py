@@ -358,7 +358,7 @@ class _Known:
         if known is None:
             if len(self._pairs) >= REMEMBERED_WORDS:
                 self._pairs.clear()
-            known = self._pairs[pair] = self.grams.doc_frequency(pair) > 0
+            known = self._pairs[pair] = self.knows(pair) or self.grams.doc_frequency(pair) > 0
         return known
 
     def forms_of(self, name: str) -> tuple[Form, ...]:

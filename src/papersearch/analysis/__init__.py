@@ -6,5 +6,5 @@ words.py      what a run of Chinese is cut by: jieba's dictionary, or the terms 
 stem.py       English stems
 """
 
-ANALYSIS = 2
+ANALYSIS = 3
 """Goes up with every change of what the analysis makes of a text: an index of another number is built anew."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from functools import cache, lru_cache
-from itertools import islice, repeat
+from itertools import compress, islice, repeat
 from operator import add
 from sys import intern
 from typing import NamedTuple
@@ -290,31 +290,49 @@ class Terms:
 
 class Pairs:
     """The pairs of neighbouring characters of runs, or the one of a run of one: terms with the boost 1, each at the
-    position of its first character."""
+    position of its first character. Those that are words of the text besides can be left out."""
 
-    __slots__ = ("runs", "starts")
+    __slots__ = ("_size", "kept", "starts", "texts")
 
-    def __init__(self, runs: list[str], starts: Iterable[int]) -> None:
-        self.runs = runs
+    def __init__(
+        self, text: str = "", starts: Iterable[int] = (), kept: bytes | bytearray = b"", size: int = 0
+    ) -> None:
+        """`text`: the runs with SEAM between them; `size`: how many pairs they have."""
+        self.texts = [text] if text else []
         self.starts = array("I", starts)
-        """Position of the first character of each."""
+        """Position of the first character of each run."""
+        self.kept = bytearray(kept)
+        """For each character of a text, and for its end, whether the term that begins there is kept: 1, or 0 where it
+        is left out. What stands where none begins means nothing."""
+        self._size = size
 
     def take(self, others: Pairs) -> None:
         """Take all pairs of others."""
-        self.runs += others.runs
+        self.texts += others.texts
         self.starts += others.starts
+        self.kept += others.kept
+        self._size += len(others)
+
+    def runs(self) -> Iterable[tuple[str, int]]:
+        """The runs, each with the position of its first character."""
+        return zip(SEAM.join(self.texts).split(SEAM) if self.texts else (), self.starts, strict=True)
 
     def columns(self) -> tuple[list[str], array[int]]:
-        """The terms, and a position for each."""
+        """The terms that are kept, and a position for each."""
         terms: list[str] = []
         positions = array("I")
-        for run, start in zip(self.runs, self.starts, strict=True):
-            terms += map(add, run, islice(run, 1, None)) if len(run) > 1 else (run,)
-            positions.extend(range(start, start + (len(run) - 1 or 1)))
+        begin = 0
+        for run, start in self.runs():
+            count = len(run) - 1 or 1
+            kept = self.kept[begin : begin + count]
+            terms += compress(map(add, run, islice(run, 1, None)) if len(run) > 1 else run, kept)
+            positions.extend(compress(range(start, start + count), kept))
+            begin += len(run) + 1
         return terms, positions
 
     def __len__(self) -> int:
-        return sum([len(run) - 1 or 1 for run in self.runs])
+        """How many there are, with those that are left out: what a text is long."""
+        return self._size
 
     def __iter__(self) -> Iterator[Term]:
         yield from zip(*self.columns(), repeat(1.0))
@@ -355,9 +373,10 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
     """What tokens() finds, without its place in the text: for who indexes it, in half of the time or less.
 
     Returns:
-        The words, with their factors times `boost`; the grams; the number of positions taken.
+        The words, with their factors times `boost`; the grams, of which those are left out that are words at the same
+        position; the number of positions taken.
     """
-    words, grams = Terms(), Pairs([], ())
+    words, grams = Terms(), Pairs()
     normalized, origins = normalize(text)
     if type(origins) is not range:  # what joins a chain is then to be looked for in the text itself
         pieces_here = list(pieces(text, ODD_PIECE))
@@ -371,7 +390,12 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
             return words, grams, taken
         found, pairs_found, taken = tokens(text, cut, start)
         words = Terms.of([(token.term, token.position, token.factor * boost) for token in found])
-        return words, Pairs([pair.term for pair in pairs_found], [pair.position for pair in pairs_found]), taken
+        said = {(token.term, token.position) for token in found}
+        kept = bytearray()
+        for pair in pairs_found:
+            kept += bytes([(pair.term, pair.position) not in said]).ljust(len(pair.term) + 1, b"\0")
+        text = SEAM.join([pair.term for pair in pairs_found])
+        return words, Pairs(text, [pair.position for pair in pairs_found], kept, len(pairs_found)), taken
     terms: list[str] = []
     places: list[int] = []
     parts: list[str] = []
@@ -379,6 +403,7 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
     runs: list[str] = []
     starts: list[int] = []
     run_places: list[int] = []  # of each character of the runs, and of the SEAM after each
+    alone: set[int] = set()  # where the runs of one character are among these
     position, ended = start, False
     for match in _compiled(_PIECE).finditer(normalized):
         kind = match.lastindex
@@ -394,6 +419,8 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
             if "\n" in written:  # without the blanks of line ends
                 written = "".join(written.split())
             after = position + len(written)
+            if len(written) == 1:
+                alone.add(len(run_places))
             runs.append(written)
             starts.append(position)
             run_places += range(position, after + 1)
@@ -419,13 +446,17 @@ def terms_of(text: str, cut: Cutter, start: int, boost: float) -> tuple[Terms, P
             if tail:
                 terms.append(fold(tail.group()))
                 places.append(position - 1)
+    joined, kept = SEAM.join(runs), bytearray(b"\1") * len(run_places)
     if runs:
-        cuts = [*cut(SEAM.join(runs))]
+        cuts = [*cut(joined)]
         terms += [word for word, _ in cuts]
         places += [run_places[at] for _, at in cuts]
+        for word, at in cuts:
+            if len(word) == 2 or at in alone:
+                kept[at] = 0
     words.add(boost, terms, places)
     words.add(boost * PART_FACTOR, parts, part_places)
-    return words, Pairs(runs, starts), position - start
+    return words, Pairs(joined, starts, kept, len(kept) - 2 * len(runs) + len(alone)), position - start
 
 
 ODD_PIECE = 100

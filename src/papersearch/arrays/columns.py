@@ -139,6 +139,11 @@ if TYPE_CHECKING:
     """What a phrase is made of: places any of which count, at an offset."""
 
 
+def _fields_of(key: str) -> tuple[str, ...]:
+    """The fields in which terms are looked up: see Occurrences."""
+    return (TEXT,) if key == TEXT else (GRAMS, TEXT)
+
+
 def _in(where: Places | Column, docs: Array) -> Array:
     """The rows of some documents (ascending)."""
     if not len(where.docs):
@@ -301,8 +306,8 @@ class ArrayColumns:
         phrases: dict[Parts, None] = {}
         for form in forms:
             for key, terms, _ in form.parts:
-                if key == TEXT or len(terms[0]) > 1:
-                    wanted.setdefault(key, {}).update([(term, None) for term in terms if get((key, term)) is None])
+                for field in _fields_of(key) if key == TEXT or len(terms[0]) > 1 else ():
+                    wanted.setdefault(field, {}).update([(term, None) for term in terms if get((field, term)) is None])
             if 1 < len(form.parts) <= PARTS_AT_ONCE and get(form.parts) is None:
                 phrases[form.parts] = None
         for key, terms_of_field in wanted.items():
@@ -353,12 +358,16 @@ class ArrayColumns:
         """Where a single Chinese character stands: wherever a pair has it."""
         found = self._memory.get(("character", char))
         if found is None:
-            pairs = pairs_with(self._snapshot.field(GRAMS), char)
-            docs, positions, numbers = self._rows[GRAMS].read_several([pair for pair, _ in pairs]).places()
-            offsets = np.array([offset for _, offset in pairs], np.int64)
-            found = _at(_ascending((docs << DOC_SHIFT) + positions + offsets[numbers]))
+            found = _at(_ascending(joined([self._keys_of(key, char) for key in _fields_of(GRAMS)])))
             self._memory.put(("character", char), found, found.nbytes)
         return found  # type: ignore[no-any-return]
+
+    def _keys_of(self, key: str, char: str) -> Array:
+        """The places of a character that terms of one field have, in any order."""
+        pairs = pairs_with(self._snapshot.field(key), char)
+        docs, positions, numbers = self._rows[key].read_several([pair for pair, _ in pairs]).places()
+        offsets = np.array([offset for _, offset in pairs], np.int64)
+        return (docs << DOC_SHIFT) + positions + offsets[numbers]
 
     def _several(self, forms: tuple[Form, ...]) -> Several | None:
         """The postings of many words, each a form of its own; None if the forms are something else."""
@@ -373,15 +382,19 @@ class ArrayColumns:
             self._memory.put(("several", terms), found, found.nbytes + 64 * len(terms))
         return found  # type: ignore[no-any-return]
 
-    def _places_of(self, key: str, term: str) -> Places:
-        """Where a term stands."""
-        return self._character(term) if key == GRAMS and len(term) == 1 else self._stored(key, term)
+    def _places_of(self, key: str, terms: Iterable[str]) -> list[Places]:
+        """Where any of the terms stands; a term of GRAMS at places of either field, as it is in Occurrences."""
+        found: list[Places] = []
+        for term in terms:
+            if key == GRAMS and len(term) == 1:
+                found.append(self._character(term))
+            else:
+                found += [self._stored(field, term) for field in _fields_of(key)]
+        return [where for where in found if len(where.docs)] or found[:1]
 
-    def _where(self, form: Form) -> Places:
+    def _where(self, form: Form) -> Where:
         """Where a form begins."""
         parts = form.parts
-        if len(parts) == 1 and len(parts[0][1]) == 1:
-            return self._places_of(parts[0][0], parts[0][1][0])
         found = self._memory.get(parts)
         if found is None:
             found = self._together(parts)
@@ -403,7 +416,7 @@ class ArrayColumns:
     def _held_by_all(self, parts: Parts) -> tuple[Rows, Array]:
         """(what a phrase is made of, documents that have all of it): in no others positions are looked up."""
         rows = sorted(
-            (([self._places_of(key, term) for term in terms], offset) for key, terms, offset in parts),
+            ((self._places_of(key, terms), offset) for key, terms, offset in parts),
             key=lambda row: sum([len(where.docs) for where in row[0]]),
         )
         docs = _all_of([where.docs for where in rows[0][0]])
@@ -491,21 +504,26 @@ class ArrayColumns:
     def _frequencies(self, form: Form, zone: str | None) -> list[Column]:
         """Frequencies that add up to those of a form."""
         key, terms, _ = form.parts[0]
-        alone = len(form.parts) == 1 and not (key == GRAMS and len(terms[0]) == 1)
-        if alone and zone is None and key == TEXT:
+        if len(form.parts) == 1 and zone is None and key == TEXT:
             stored = [self._stored(key, term) for term in terms]
             return [Column(found.docs, self._rows[key].weights(found.shapes)) for found in stored]
-        where = self._where(form)
-        if not isinstance(where, Where):
-            column = Column(where.docs, self._rows[key].boosted(where.shapes, zone))
-        elif len(where.docs):
-            column = Column(where.docs, np.add.reduceat(boosts(where.positions, zone), where.bounds[:-1]))
+        if len(form.parts) == 1 and len(terms) == 1:
+            column = self.summed([self._boosted(where, zone) for where in self._places_of(key, terms)])
         else:
-            return []
+            column = self._boosted(self._where(form), zone)
         if zone:
             held = column.values > 0.0
             column = Column(column.docs[held], column.values[held])
         return [column]
+
+    @staticmethod
+    def _boosted(where: Places, zone: str | None) -> Column:
+        """Frequencies by the zones that places lie in."""
+        if not isinstance(where, Where):
+            return Column(where.docs, where.field.boosted(where.shapes, zone))
+        if not len(where.docs):
+            return _NOTHING
+        return Column(where.docs, np.add.reduceat(boosts(where.positions, zone), where.bounds[:-1]))
 
     def saturated(self, forms: tuple[Form, ...], zone: str | None) -> Column:
         key = tuple([form.parts for form in forms]), zone
@@ -661,7 +679,7 @@ class ArrayColumns:
                 continue
             for number, form in enumerate(forms, first):
                 key, terms, _ = form.parts[0]
-                for where in [self._where(form)] if len(form.parts) > 1 else [self._places_of(key, t) for t in terms]:
+                for where in [self._where(form)] if len(form.parts) > 1 else self._places_of(key, terms):
                     at = _in(where, docs.numbers)
                     if len(at):
                         found.append(((where.docs[at] << DOC_SHIFT) + number, where, at))

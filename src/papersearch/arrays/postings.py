@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from papersearch.analysis.words import SEAM
 from papersearch.arrays.stored import Rows as StoredRows
 from papersearch.arrays.stored import runs
 from papersearch.index.builder import Names, Rows
@@ -64,7 +65,7 @@ class ArrayTokens:
         self._counts.append(len(terms))
 
     def add_pairs(self, doc: int, code: int, pairs: Pairs) -> None:
-        if pairs.runs:
+        if pairs.texts:
             self._pairs.append((doc, code, pairs))
 
     def rows(self, coding: Coding) -> Rows:
@@ -108,26 +109,25 @@ def _in_order_of_pairs(collected: list[tuple[int, int, Pairs]]) -> tuple[list[st
 def _columns_of_pairs(collected: list[tuple[int, int, Pairs]]) -> tuple[list[Array], Array]:
     """What _in_order() takes, and the different characters. A term is the number of its first character among these
     times one more than there are, and one more than the number of the second, 0 where there is none."""
-    whole = [run for _, _, pairs in collected for run in pairs.runs]
-    counts = [len(pairs.runs) for _, _, pairs in collected]
-    sizes = np.fromiter(map(len, whole), np.int64, len(whole))
-    chars = np.frombuffer("".join(whole).encode("utf-32-le", "surrogatepass"), "<u4")
-    del whole
+    text = "".join([one + SEAM for _, _, pairs in collected for one in pairs.texts])
+    chars = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    del text
     known = np.flatnonzero(np.bincount(chars)).astype("<u4")
     first = known.searchsorted(chars).astype(np.uint64)
     second = np.append(first[1:], np.uint64(0)) + np.uint64(1)
-    last = sizes.cumsum() - 1
-    second[last] = 0
-    is_term = second > 0
-    is_term[last[sizes == 1]] = True
-    terms = first[is_term] * np.uint64(len(known) + 1) + second[is_term]
+    ends = np.flatnonzero(chars == ord(SEAM))
+    sizes = np.diff(ends, prepend=-1)
+    second[ends - 1] = 0
+    kept = np.frombuffer(bytearray().join([pairs.kept for _, _, pairs in collected]), bool)
+    kept[ends] = False
+    kept[ends[sizes > 2] - 1] = False  # where the last character of a run is not the only one
+    at = np.flatnonzero(kept)
+    terms = first[at] * np.uint64(len(known) + 1) + second[at]
     del first, second, chars
-    terms_of_run = np.maximum(sizes - 1, 1)
     starts = np.frombuffer(b"".join([pairs.starts.tobytes() for _, _, pairs in collected]), np.uintc)
-    positions = runs(starts.astype(np.int64), terms_of_run).astype(np.uint32)
-    docs, codes = (
-        np.array([row[i] for row in collected], np.uint32).repeat(counts).repeat(terms_of_run) for i in range(2)
-    )
+    positions = runs(starts.astype(np.int64), sizes)[at].astype(np.uint32)
+    counts = [len(pairs.kept) for _, _, pairs in collected]
+    docs, codes = (np.array([row[i] for row in collected], np.uint32).repeat(counts)[at] for i in range(2))
     return [terms, docs, positions, codes], known
 
 

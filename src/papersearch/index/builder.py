@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat, starmap
 from math import fsum, isfinite
-from operator import add, ne
+from operator import ne
 from typing import TYPE_CHECKING, Any, Protocol
 
 from papersearch.analysis.tokens import Pairs, Terms
@@ -269,7 +269,7 @@ class TokenPool:
             self._codes[boost] = len(self._boosts)
             self._boosts.append(float(boost))
         if isinstance(tokens, Pairs):
-            end = max(map(add, tokens.starts, map(len, tokens.runs)), default=0)
+            end = max([start + len(run) for run, start in tokens.runs()], default=0)
         else:
             end = max([max(positions) + 1 for _, positions in tokens.columns.values()], default=0)
         if end > POSITION_LIMIT:

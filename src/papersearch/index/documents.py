@@ -28,14 +28,14 @@ class _Text:
 
     def __init__(self, cut: Cutter) -> None:
         self.cut = cut
-        self.words, self.grams = Terms(), Pairs([], ())
+        self.words, self.grams = Terms(), Pairs()
         self.length = 0
         self._next = {name: zone(name)[0] for name, field in FIELDS.items() if field.zone[1]}
 
     def add(self, zone_name: str, text: str, boost: float, *, counted: bool = True) -> None:
         """Tokens of `text` in the zone, or, where the zone is full, in the note zone: nothing is dropped."""
         start = at = self._next[zone_name]
-        words, grams = Terms(), Pairs([], ())
+        words, grams = Terms(), Pairs()
         for piece in pieces(text):
             more_words, more_grams, taken = terms_of(piece, self.cut, at, boost)
             at += taken
