@@ -167,6 +167,15 @@ def test_more_words_than_codes(tmp_path: Path) -> None:
     assert sum(map(len, book.words())) > 40_000 and book.room[3] >= 65_536
 
 
+def test_every_word_that_pays_has_a_code() -> None:
+    rng = random.Random(6)
+    counts = {f"w{number:05}": 2 + int(5000 / (number + 1)) for number in range(9000)}
+    counts |= {"".join(rng.choices("甲乙丙丁戊己", k=4)) + chr(0x4E00 + number): 20 for number in range(3000)}
+    codes = Codes.learned(counts)
+    assert set(codes) == set(counts)
+    assert [len(codes[f"w{number:05}"]) for number in (0, 8999)] == [2, 4]
+
+
 def test_more_words_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coding, "DIGITS", (2, 3))
     counts = {f"w{number:04}": 4000 - number for number in range(3990)}

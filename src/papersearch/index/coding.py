@@ -410,11 +410,12 @@ def _codebook(often: Mapping[str, int], saved: Mapping[str, float]) -> tuple[Seq
     last = len(words)
 
     def all_digits(firsts: Sequence[int]) -> float:
-        taken = before = 0
+        taken, before = 0.0, 0
         for digits, end in zip(DIGITS, _ends(firsts), strict=True):
             here = most[min(end, last)]
             taken, before = taken + digits * (here - before), here
-        return taken + saving[last] - saving[min(end, last)]
+        # The others take what they save less with a code, and what a code would.
+        return taken + DIGITS_OF_WORD * (most[last] - before) + saving[last] - saving[min(end, last)]
 
     cuts = combinations_with_replacement(range(len(FIRST_DIGITS) + 1), len(DIGITS) - 1)
     firsts = min(
