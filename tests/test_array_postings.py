@@ -131,6 +131,20 @@ def test_postings_of_pairs_are_the_same(documents: dict[int, Runs], with_others:
     assert written(one, last) == written(other, last)
 
 
+@settings(max_examples=200)
+@given(
+    st.sets(
+        st.text("一丁七万丈三上下a\n\0\ud800𠀀", min_size=1, max_size=2) | st.text(min_size=1, max_size=2), min_size=1
+    )
+    | st.sets(st.text(min_size=1, max_size=9), min_size=1)
+    | st.sets(st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=2), min_size=300)
+)
+def test_lexicons_are_the_same(terms: set[str]) -> None:
+    names = postings.ArrayNames()
+    names.terms = sorted(map(encode, terms))
+    assert names.lexicon() == builder.lexicon_of(names.terms)
+
+
 def test_tokens_that_come_again_at_one_position_are_the_same() -> None:
     check({0: [("a", 5, 3), ("a", 5, 3), ("a", 5, 4)], 1: [("a", 5, 4), ("a", 5, 3), ("a", 5, 3)]}, BOOSTS, 1)
 

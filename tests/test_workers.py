@@ -15,7 +15,10 @@ from papersearch import open_index
 from papersearch.api import build_index
 from papersearch.errors import IndexFolderError
 from papersearch.index import codec, workers
+from papersearch.index.builder import merge_segments
 from papersearch.index.reader import open_snapshot
+from papersearch.index.segment import Segment
+from papersearch.index.toc import read_toc
 from papersearch.index.verify import verify
 from papersearch.paper import Paper, Section
 
@@ -152,6 +155,68 @@ def test_a_worker_whose_builder_died_meanwhile_removes_what_it_wrote(tmp_path: P
     subprocess.run(command, input=b"".join(map(workers._line, told)), stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def pieces(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Segment]:
+    """What two processes wrote, not joined."""
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "LARGEST_JOINED", 0)
+        patch.setattr(codec, "MERGE_ALL_BELOW", 0)
+        build(corpus, tmp_path / "i", patch, 2)
+    segments = [Segment(str(tmp_path / "i"), entry) for entry in read_toc(str(tmp_path / "i")).segments]
+    assert len(segments) == 2
+    return segments
+
+
+DIES = "import os; os._exit(9)"
+CUT = "import sys; next(sys.stdin.buffer); print('[{', end='')"
+FAILS = 'import sys, json; json.loads(next(sys.stdin.buffer)); print(\'{"error": "no memory"}\')'
+HALF = (
+    "import sys, json; head = json.loads(next(sys.stdin.buffer));"
+    "open(f\"{head['folder']}/{head['into']}.doc\", 'wb').write(b'half'); print('null')"
+)
+
+
+@pytest.mark.parametrize("start", [None, DIES, CUT, FAILS, HALF])
+def test_documents_are_merged_by_a_process_of_their_own_or_without_it(
+    pieces: list[Segment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str | None
+) -> None:
+    name, entries = "1" * 16, [segment.entry for segment in pieces]
+    (tmp_path / "here").mkdir()
+    alone = merge_segments(str(tmp_path / "here"), pieces, name)
+    if start is not None:
+        monkeypatch.setattr(workers, "_START", start)
+    asked: list[object] = []
+    with workers.DocumentsMerge(str(tmp_path / "i"), entries, name) as documents:
+        entry = merge_segments(str(tmp_path / "i"), pieces, name, lambda: asked.append(documents()) or asked[0])
+    assert (asked[0] is None) == (start is not None)
+    assert workers._told(entry) == workers._told(alone) and entry.deleted == frozenset()
+    for file in entry.file_names():
+        assert (tmp_path / "i" / file).read_bytes() == (tmp_path / "here" / file).read_bytes()
+
+
+def test_no_process_to_merge_documents_is_none(
+    pieces: list[Segment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object, **options: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(workers.subprocess, "Popen", fails)
+    with workers.DocumentsMerge(str(tmp_path / "i"), [segment.entry for segment in pieces], "1" * 16) as documents:
+        assert documents() is None
+
+
+def test_merged_documents_that_nobody_waits_for_are_removed(pieces: list[Segment], tmp_path: Path) -> None:
+    before = sorted((tmp_path / "i").iterdir())
+    told = [workers._told(segment.entry) for segment in pieces]
+    read, write = os.pipe()
+    os.close(read)
+    head = workers._line({"folder": str(tmp_path / "i"), "merge": told, "into": "1" * 16})
+    command = [sys.executable, "-c", workers._START, workers.json.dumps(sys.path)]
+    done = subprocess.run(command, input=head, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.returncode == 1 and sorted((tmp_path / "i").iterdir()) == before
 
 
 @pytest.mark.parametrize("way", ["-c", "script", "stdin"])

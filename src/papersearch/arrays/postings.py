@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from itertools import chain
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from papersearch.analysis.words import SEAM
 from papersearch.arrays.stored import Rows as StoredRows
 from papersearch.arrays.stored import runs
-from papersearch.index.builder import Names, Rows
-from papersearch.index.lexicon import encode
+from papersearch.index.builder import Names, Rows, lexicon_of_pairs, lexicon_of_words
+from papersearch.index.flatfile import narrow
+from papersearch.index.lexicon import PAIR_CHAR, PAIR_FIRST, PAIR_NEXT, PAIR_START, encode
 from papersearch.index.segment import LOW_BITS
 from papersearch.index.ways import GO_ON
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from papersearch.analysis.tokens import Pairs
+    from papersearch.index.builder import Sections
     from papersearch.index.segment import SegmentField
     from papersearch.index.ways import Coding
 
@@ -32,6 +35,8 @@ KEY_BITS = 64
 EXACT_STEP = 1 << 20
 """Boosts that are multiples of one part in so many have the same sum whatever the order, if they are not large."""
 EXACT_LIMIT = 2.0**53 / EXACT_STEP
+MOST_BYTES = 4
+"""Bytes of a character in UTF-8 at most."""
 SPARSE = 4
 """Times the number of values that the largest of them may be for a table to have a place for each."""
 
@@ -324,7 +329,7 @@ def merged_rows(sources: Sequence[tuple[int, SegmentField]], coding: Coding) -> 
         IndexDamagedError: what they have contradicts itself.
     """
     names_of = [field.terms(range(field.term_count)) for _, field in sources]
-    names = sorted(set().union(*names_of))
+    names = list(dict.fromkeys(sorted(chain.from_iterable(names_of))))  # of what ascends in stretches
     ranks = dict(zip(names, range(len(names)), strict=True))
     of_names = [np.fromiter(map(ranks.__getitem__, own), np.int32, len(own)) for own in names_of]
     del names_of, ranks
@@ -354,10 +359,48 @@ def merged_rows(sources: Sequence[tuple[int, SegmentField]], coding: Coding) -> 
 
 
 def _names(names: list[bytes], rows: Array, sizes: Array) -> Names:
-    found = Names()
+    found = ArrayNames()
     found.terms = names
     found.counts, found.sizes = (array("I", column.astype(np.uintc).tobytes()) for column in (rows, sizes))
     return found
+
+
+class ArrayNames(Names):
+    """Names of which pairs are numbered on arrays."""
+
+    def lexicon(self) -> Sections:
+        return _pairs(self.terms) or lexicon_of_words(self.terms)
+
+
+_BETWEEN = "\n"
+
+
+def _pairs(terms: list[bytes]) -> Sections | None:
+    """As lexicon_of_pairs()."""
+    if max(map(len, terms)) > 2 * MOST_BYTES:
+        return None
+    text = _BETWEEN.encode().join(terms).decode("utf-8", "surrogatepass")
+    sizes = np.fromiter(map(len, text.split(_BETWEEN)), np.int64)
+    if len(sizes) != len(terms):
+        return lexicon_of_pairs(terms)
+    if sizes.min() < 1 or sizes.max() > 2:
+        return None
+    chars = np.frombuffer((text + _BETWEEN).encode("utf-32-le", "surrogatepass"), "<u4")
+    at = (sizes + 1).cumsum() - sizes - 1
+    known = np.unique(chars[chars != ord(_BETWEEN)])
+    firsts, seconds = known.searchsorted(chars[at]), known.searchsorted(chars[at + 1]) + 1
+    seconds[sizes == 1] = 0
+    ways = np.diff(seconds, prepend=0)
+    begins = _firsts(firsts)
+    ways[begins] = seconds[begins]
+    ends = (ways // GO_ON[2] + 1).cumsum()
+    first = firsts.searchsorted(np.arange(len(known) + 1))
+    return {
+        PAIR_CHAR: narrow(known.tolist()),
+        PAIR_FIRST: narrow(first.tolist()),
+        PAIR_START: narrow(np.append(0, ends)[first].tolist()),
+        PAIR_NEXT: _packed_ways(ways, sizes, sizes, 2).tobytes(),
+    }
 
 
 class ArrayRows(Rows):

@@ -72,6 +72,7 @@ from papersearch.index.segment import (
     TOO_LARGE,
     Segment,
     SegmentField,
+    all_of,
 )
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 from papersearch.index.ways import Coding, pack_ways
@@ -525,16 +526,21 @@ class Names:
         self.counts.append(rows)
         self.sizes.append(size)
 
+    def lexicon(self) -> Sections:
+        """The sections of the terms."""
+        return lexicon_of(self.terms)
+
 
 Sections = dict[str, "array[int] | bytes"]
 
 
 def lexicon_of(terms: list[bytes]) -> Sections:
     """The sections of the terms of a field: those of pairs where they can be that."""
-    return _pairs(terms) or _words(terms)
+    return lexicon_of_pairs(terms) or lexicon_of_words(terms)
 
 
-def _words(terms: list[bytes]) -> Sections:
+def lexicon_of_words(terms: list[bytes]) -> Sections:
+    """The sections of any terms."""
     step = 1 << TERM_BITS
     blocks = [SEPARATOR + SEPARATOR.join(terms[i : i + step]) for i in range(0, len(terms), step)]
     starts = array("Q", accumulate(map(len, blocks), initial=0))
@@ -560,7 +566,8 @@ def packed_sections(name: str, parts: Iterable[bytes]) -> Sections:
     return {name: b"".join(packed), name + PACKED_START: narrow(starts, starts[-1])}
 
 
-def _pairs(terms: list[bytes]) -> Sections | None:
+def lexicon_of_pairs(terms: list[bytes]) -> Sections | None:
+    """The sections of terms of one character or two; None where one has none or more."""
     texts = []
     for term in terms:
         text = term.decode("utf-8", "surrogatepass")
@@ -679,15 +686,15 @@ class InvertedWriter:
 
     def _put_names(self, name: str, terms: Names) -> None:
         counts, sizes, width = terms.counts, terms.sizes, self.coding.width
-        self._put_all(name, lexicon_of(terms.terms))
+        self._put_all(name, terms.lexicon())
         for section, numbers in ((BLOCK_ROW, counts), (BLOCK_DOC, sizes)):
             sums = list(accumulate(numbers, initial=0))
             self._put(name, section, narrow(array("Q", [*sums[: -1 : 1 << TERM_BITS], sums[-1]]), sums[-1]))
         saved = array("Q", [count * width - size for count, size in zip(counts, sizes, strict=True)])
         small = []
         for section, numbers in ((ROWS, counts), (SAVED, saved)):
-            small.append(bytes(map(min, numbers, repeat(TOO_LARGE))))
-            large = [i for i, number in enumerate(numbers) if number >= TOO_LARGE]
+            large = [*compress(count(), map(TOO_LARGE.__le__, numbers))]
+            small.append(bytes(map(min, numbers, repeat(TOO_LARGE)) if large else numbers.tolist()))
             if large:
                 self._put(name, section + LARGE_TERM, narrow(large))
                 self._put(name, section + LARGE_VALUE, narrow([numbers[i] for i in large]))
@@ -717,7 +724,7 @@ class InvertedWriter:
         for code, number in enumerate(table):
             code_of[number] = code
         codes = rows.codes(code_of)
-        odd_rows = [*compress(count(), map(ODD.__eq__, codes))] if len(table) < len(shapes) else []
+        odd_rows = list(all_of(ODD, codes)) if len(table) < len(shapes) else []
         odd_shapes = [shapes[rows.numbers[row]] for row in odd_rows]
         self._put(name, SHAPE_WEIGHT, array("d", [shapes[number][0] for number in table]))
         if len(table) != 1 or odd_rows:
@@ -748,14 +755,23 @@ class InvertedWriter:
 # ---- Merging
 
 
-def merge_segments(folder: str, segments: Sequence[Segment], segment_id: str) -> SegmentEntry:
+MergedDocuments = tuple[dict[str, int], tuple[int, int]]
+"""Of a documents file the sums of each field's lengths, and its size and its directory's CRC-32."""
+
+
+def merge_segments(
+    folder: str,
+    segments: Sequence[Segment],
+    segment_id: str,
+    documents: Callable[[], MergedDocuments | None] | None = None,
+) -> SegmentEntry:
     """Write one segment with the live documents of several, in their order.
 
     Works on the files, a field at a time: exact lengths and weights stay exact, and no text is analysed again. Raises
     IndexDamagedError if a byte of them is not what was written: it would get a fresh checksum.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # most builds and edits merge nothing
 
+    `documents`: waits for what another process says who does merge_documents(); None if it failed.
+    """
     for segment in segments:
         for file in segment.files.values():
             file.check()
@@ -767,12 +783,19 @@ def merge_segments(folder: str, segments: Sequence[Segment], segment_id: str) ->
             numbers.append(-1 if doc in segment.deleted else count)
             count += numbers[-1] >= 0
         new_numbers.append(numbers)
+    inverted = _merge_fields(folder, segments, segment_id, new_numbers, count)
+    merged = None if documents is None else documents()
+    if merged is None:
+        merged = merge_documents(folder, segments, segment_id)
+    totals, stored = merged
+    return SegmentEntry(segment_id, count, lengths=totals, files={DOCUMENTS: stored, INVERTED: inverted})
+
+
+def merge_documents(folder: str, segments: Sequence[Segment], segment_id: str) -> MergedDocuments:
+    """Write the live documents, for merge_segments()."""
     documents = DocumentsWriter(folder, segment_id)
-    with ThreadPoolExecutor(1) as helper:  # what takes long in both is done in C
-        documents_done = helper.submit(_merge_documents, folder, documents, segments)
-        inverted = _merge_fields(folder, segments, segment_id, new_numbers, count)
-        files = {DOCUMENTS: documents_done.result(), INVERTED: inverted}
-    return SegmentEntry(segment_id, count, lengths=dict(documents.totals), files=files)
+    stored = _merge_documents(folder, documents, segments)
+    return dict(documents.totals), stored
 
 
 def _merge_documents(folder: str, documents: DocumentsWriter, segments: Sequence[Segment]) -> tuple[int, int]:

@@ -65,6 +65,7 @@ from papersearch.index.toc import (
     read_generation,
     read_toc,
 )
+from papersearch.index.workers import DocumentsMerge
 
 STORED_FIELD = "stored"
 """Field of the schema under which Whoosh's hits show the whole stored object."""
@@ -432,8 +433,11 @@ class FlatSegmentWriter(SegmentWriter):  # type: ignore[misc]
         merged = FlatSegment(self.indexname)
         self._written.append(merged)
         sources = [segment.open(self.storage) for segment in group]
-        entry = merge_segments(self.storage.folder, sources, merged.segid)
-        return FlatSegment(self.indexname, entry)
+        folder = self.storage.folder
+        if self._adopted.issuperset([segment.segid for segment in group]):  # a large build, and a core is free again
+            with DocumentsMerge(folder, [source.entry for source in sources], merged.segid) as documents:
+                return FlatSegment(self.indexname, merge_segments(folder, sources, merged.segid, documents))
+        return FlatSegment(self.indexname, merge_segments(folder, sources, merged.segid))
 
     def _commit_toc(self, segments: list[FlatSegment]) -> None:
         self._written = []  # from here on they may be current, and no longer ours to delete

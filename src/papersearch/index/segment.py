@@ -114,7 +114,7 @@ class TermSizes:
             high = min(terms, low + end - first)
             for which, data in enumerate((part[low:high], part[terms + low : terms + high])):
                 found[which].extend(data)
-                for i in _all(TOO_LARGE, data):
+                for i in all_of(TOO_LARGE, data):
                     found[which][i - len(data)] = self._value(which, first + i)
             first += high - low
         return found
@@ -341,7 +341,7 @@ class SegmentField:
             weights = list(map(self._weights.__getitem__, codes))
         except KeyError:
             raise self._unknown_shape() from None
-        for i in _all(ODD, codes):
+        for i in all_of(ODD, codes):
             weights[i] = self.odd(rows[i])[0]
         return weights
 
@@ -373,7 +373,7 @@ class SegmentField:
         counts: Sequence[int] = codes.translate(self._counts)
         if ODD in codes:
             counts = list(counts)
-            for i in _all(ODD, codes):
+            for i in all_of(ODD, codes):
                 counts[i] = len(self.odd(first + i)[1])
         begin = self.first_position(first)
         starts = list(accumulate(counts, initial=0))
@@ -403,7 +403,7 @@ class SegmentField:
         except KeyError:
             raise self._unknown_shape() from None
         counts = list(codes.translate(self._counts))
-        for i in _all(ODD, codes):
+        for i in all_of(ODD, codes):
             highs[i] = self.odd(rows[i])[1]
             counts[i] = len(highs[i])
         begin, total = self.first_position(rows.start), sum(counts)
@@ -420,7 +420,7 @@ class SegmentField:
         except KeyError:
             raise self._unknown_shape() from None
         values = list(map(table.__getitem__, codes))
-        for i in _all(ODD, codes):
+        for i in all_of(ODD, codes):
             values[i] = value(self.odd(rows[i])[1])
         return values
 
@@ -430,7 +430,7 @@ class SegmentField:
         before = range(block << BLOCK_BITS, row)
         codes = self._codes_of(before)
         begin = self._block_start(block) + sum(codes.translate(self._counts))
-        return begin + sum(len(self.odd(before[i])[1]) for i in _all(ODD, codes))
+        return begin + sum(len(self.odd(before[i])[1]) for i in all_of(ODD, codes))
 
     def _block_start(self, block: int) -> int:
         start: int = (block << BLOCK_BITS) + self.more_start[block >> RUN_BITS] + self.more[block]
@@ -471,7 +471,7 @@ class SegmentField:
         return damaged(self.path, "a posting of a shape that does not exist")
 
 
-def _all(code: int, codes: bytes) -> Iterator[int]:
+def all_of(code: int, codes: bytes) -> Iterator[int]:
     """Where the code stands among codes."""
     i = codes.find(code)
     while i >= 0:

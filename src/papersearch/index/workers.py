@@ -10,6 +10,7 @@ Workers may be started before the papers are known: they load jieba's dictionary
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from papersearch.errors import IndexFolderError, PapersearchError
-from papersearch.index.toc import SegmentEntry
+from papersearch.index.toc import DOCUMENTS, SegmentEntry
 from papersearch.paper import Paper
 
 if TYPE_CHECKING:
@@ -58,16 +59,21 @@ def shares(papers: Sequence[Paper], count: int) -> list[Sequence[Paper]]:
     return [papers[a:b] for a, b in zip(cuts, [*cuts[1:], len(papers)], strict=True) if a < b]
 
 
+def _start() -> subprocess.Popen[bytes]:
+    """Another Python that runs main(). Raises OSError."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _START, json.dumps(sys.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # of which numpy would start one for each core
+    )  # fmt: skip
+
+
 class _Worker:
     """One process with the threads that feed it and listen to it."""
 
     def __init__(self, number: int, folder: str, words: Sequence[str], told: _Told) -> None:
         self._number, self._told = number, told
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # of which numpy would start one for each core
-        )  # fmt: skip
+        self.process = _start()
         self._shares = queue.SimpleQueue[Sequence[Paper]]()
         head = {"folder": folder, "words": list(words)}
         for work in (lambda: self._feed(self.process.stdin, head), lambda: self._listen(self.process.stdout)):
@@ -168,6 +174,49 @@ class Workers:
         return [entry for number in range(self._busy) for entry in found[number]]
 
 
+class DocumentsMerge:
+    """A process that does builder.merge_documents() while this one merges the postings of the segments. A context
+    manager: leaving it ends the process. Called once, it waits for what comes of it; None if nothing does, and then
+    there is no file."""
+
+    def __init__(self, folder: str, entries: Sequence[SegmentEntry], segment_id: str) -> None:
+        """`entries`: of segments of which no document is deleted."""
+        self._path = os.path.join(folder, f"{segment_id}.{DOCUMENTS}")
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):
+            self._process = _start()
+            assert self._process.stdin is not None
+            head = {"folder": folder, "merge": [_told(entry) for entry in entries], "into": segment_id}
+            self._process.stdin.write(_line(head))
+            self._process.stdin.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def __call__(self) -> tuple[dict[str, int], tuple[int, int]] | None:
+        if self._process is not None and self._process.stdout is not None:
+            with contextlib.suppress(ValueError):  # it ended in the middle of a line
+                answer = json.loads(self._process.stdout.readline() or b"null")
+                if type(answer) is list:
+                    totals, size, crc32 = answer
+                    return totals, (size, crc32)
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        return None
+
+
+def _told(entry: SegmentEntry) -> list[Any]:
+    """What _entry() makes one of again."""
+    return [entry.segment_id, entry.documents, entry.lengths, entry.files]
+
+
 def _entry(name: str, documents: int, lengths: dict[str, int], files: dict[str, list[int]]) -> SegmentEntry:
     sizes = {extension: (size, crc32) for extension, (size, crc32) in files.items()}
     return SegmentEntry(name, documents, lengths=lengths, files=sizes)
@@ -198,6 +247,9 @@ def _work(lines: IO[bytes], tell: Callable[[object], None]) -> None:
     if head is None:
         tell([])
         return
+    if "merge" in head:
+        _merge(head["folder"], [_entry(*values) for values in head["merge"]], head["into"], tell)
+        return
     cut = jieba_words_with(head["words"])
     cut("字")  # loads the dictionary, mostly before there are papers
     writer = SegmentsWriter(head["folder"])
@@ -218,10 +270,22 @@ def _work(lines: IO[bytes], tell: Callable[[object], None]) -> None:
     _hand_over(entries, head["folder"], tell)
 
 
+def _merge(folder: str, entries: Sequence[SegmentEntry], segment_id: str, tell: Callable[[object], None]) -> None:
+    from papersearch.index.builder import merge_documents
+    from papersearch.index.segment import Segment
+
+    totals, stored = merge_documents(folder, [Segment(folder, entry) for entry in entries], segment_id)
+    try:
+        tell([totals, *stored])
+    except OSError:
+        os.unlink(os.path.join(folder, f"{segment_id}.{DOCUMENTS}"))
+        sys.exit(1)
+
+
 def _hand_over(entries: Sequence[SegmentEntry], folder: str, tell: Callable[[object], None]) -> None:
     """Tell of segments that are written; delete them where nobody is there any more to be told."""
     try:
-        tell([(e.segment_id, e.documents, e.lengths, e.files) for e in entries])
+        tell(list(map(_told, entries)))
     except OSError:
         for name in (name for entry in entries for name in entry.file_names()):
             os.unlink(os.path.join(folder, name))
