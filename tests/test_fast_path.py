@@ -318,7 +318,7 @@ def test_few_of_many_postings_are_read_as_all_of_them(tmp_path: Path, monkeypatc
 
 DAMAGED: dict[str, Callable[[Any], object]] = {
     "lows": lambda field: field.lows[: len(field.lows) // 2],
-    "_codes": lambda field: SimpleNamespace(part=lambda number, whole=field._codes: b"\xfe" * len(whole.part(number))),
+    "_codes": lambda field: SimpleNamespace(run=lambda number, whole=field._codes: b"\xfe" * len(whole.run(number))),
     "docs": lambda field: memoryview(b"\xfe" * len(field.docs)),
     "coding": lambda field: Coding(1 << 24),
     "shape_start": lambda field: field.shape_start[:-1],

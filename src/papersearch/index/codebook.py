@@ -87,11 +87,11 @@ class Codebook(dict[str, bytes]):
         if piece[0] == LITERAL:
             if len(piece) > len(LITERAL + END) and piece.endswith(END):
                 return bytes.fromhex(piece[1:-2])
-        elif len(piece) in self._of_digits:
+        elif len(piece) > 1:
             lowest, ends, starts = self._of_digits[len(piece)]
             number = int(piece, 16) - lowest
             group = bisect_right(ends, number)
-            if number >= 0 and group < len(ends):
+            if group < len(ends) and number >= 0:
                 start, size = starts[group]
                 start += number * size
                 word = self[piece] = self._data[start : start + size]

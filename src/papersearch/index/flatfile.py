@@ -526,30 +526,32 @@ class Packed:
         return part
 
 
-class PackedBytes:
+class PackedBytes(Packed):
     """Bytes of which as many are compressed together, but for the last of them.
 
     Raises:
         IndexDamagedError: they do not end where they should.
     """
 
-    __slots__ = ("_bits", "_packed", "_size")
+    __slots__ = ("_bits", "_mask", "_size")
 
     def __init__(self, file: FlatFile, name: str, size: int, bits: int) -> None:
         """`size`: how many there are; `bits`: how many are compressed together, as a power of two."""
-        self._packed, self._size, self._bits = Packed(file, name, -(-size >> bits)), size, bits
+        super().__init__(file, name, -(-size >> bits))
+        self._size, self._bits, self._mask = size, bits, (1 << bits) - 1
 
-    def part(self, number: int) -> bytes:
+    def run(self, number: int) -> bytes:
         """The bytes from number << bits on that are compressed together."""
-        return self._packed.part(number, min(1 << self._bits, self._size - (number << self._bits)))
+        return self.part(number, min(1 << self._bits, self._size - (number << self._bits)))
 
     def __getitem__(self, i: int) -> int:
-        return self.part(i >> self._bits)[i & ((1 << self._bits) - 1)]
+        part = self._parts.get(i >> self._bits)
+        return (self.run(i >> self._bits) if part is None else part)[i & self._mask]
 
     def between(self, start: int, end: int) -> bytes:
         """Those of [start, end)."""
         if start >= end:
             return b""
         first, last = start >> self._bits, (end - 1) >> self._bits
-        data = self.part(first) if first == last else b"".join(map(self.part, range(first, last + 1)))
+        data = self.run(first) if first == last else b"".join(map(self.run, range(first, last + 1)))
         return data[start - (first << self._bits) : end - (first << self._bits)]

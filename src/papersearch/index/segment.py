@@ -102,14 +102,14 @@ class TermSizes:
 
     def rows(self, number: int) -> int:
         """Rows of a term."""
-        count = self._data.part(number >> SIZES_BITS)[number & _SIZES_MASK]
+        count = self._data.run(number >> SIZES_BITS)[number & _SIZES_MASK]
         return count if count != TOO_LARGE else self._value(0, number)
 
     def of_terms(self, first: int, end: int) -> tuple[list[int], list[int]]:
         """Both numbers of each of the terms [first, end)."""
         found: tuple[list[int], list[int]] = [], []
         while first < end:
-            part = self._data.part(first >> SIZES_BITS)
+            part = self._data.run(first >> SIZES_BITS)
             low, terms = first & _SIZES_MASK, len(part) >> 1
             high = min(terms, low + end - first)
             for which, data in enumerate((part[low:high], part[terms + low : terms + high])):
@@ -121,7 +121,7 @@ class TermSizes:
 
     def sums(self, first: int, end: int) -> tuple[int, int]:
         """The sums of both numbers of the terms [first, end), which are compressed together."""
-        part = self._data.part(first >> SIZES_BITS)
+        part = self._data.run(first >> SIZES_BITS)
         low, terms = first & _SIZES_MASK, len(part) >> 1
         high = low + end - first
         rows, saved = part[low:high], part[terms + low : terms + high]
@@ -458,7 +458,7 @@ class SegmentField:
     def code_block(self, block: int) -> bytes:
         """Codes of the rows from block << CODE_BITS on; only where has_codes."""
         assert self._codes is not None
-        return self._codes.part(block)
+        return self._codes.run(block)
 
     def term_problems(self) -> Iterator[str]:
         """What is wrong with the lexicon that finding and reading a term do not notice."""
