@@ -203,7 +203,7 @@ SEAMS = st.sampled_from(["a", "b2", "C++", "检", "测试", " ", " ", "，", "�
 
 
 @settings(max_examples=300)
-@given(st.lists(SEAMS | odd_text, max_size=20).map("".join), st.integers(0, 9))
+@given(st.lists(SEAMS | odd_text, max_size=20).map("".join), st.integers(1, 9))
 def test_the_tokens_of_a_text_are_those_of_its_pieces(text: str, longest: int) -> None:
     position = offset = 0
     words: list[Token] = []

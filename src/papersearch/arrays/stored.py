@@ -231,8 +231,6 @@ class _Part:
         self.lows = np.asarray(field.lows)
         self._codes = _Codes(field) if field.has_codes else None
         self._doc_bytes = np.asarray(field.docs)
-        before = np.asarray(field.more_start).astype(np.int64).repeat(1 << RUN_BITS)[: len(field.more)]
-        self._block_start = (np.arange(len(before)) << BLOCK_BITS) + before + np.asarray(field.more).astype(np.int64)
         self._odd_rows = np.asarray(field.odd_rows)
         starts = np.asarray(field.shape_start).astype(np.int64)
         odd_start = np.append(np.asarray(field.odd_start), [] if len(self._odd_rows) else 0).astype(np.int64)
@@ -336,10 +334,18 @@ class _Part:
         if len(self._odd_rows):
             low, high = self._odd_rows.searchsorted(first), self._odd_rows.searchsorted(rows)
             begin += self._odd_before[high] - self._odd_before[low]
-        begin += self._block_start[blocks]
+        begin += self._begin_of_blocks(blocks)
         if len(rows) and (begin + self._counted(shapes)).max() > len(self.lows):
             raise self.damage("positions out of bounds")
         return shapes + self.first_shape, begin + self.first_low
+
+    def _begin_of_blocks(self, blocks: Array) -> Array:
+        """Where the positions of the first rows of some blocks begin."""
+        field = self._field
+        begin: Array = blocks << BLOCK_BITS
+        for more in (np.asarray(field.more_start)[blocks >> RUN_BITS], np.asarray(field.more)[blocks]):
+            begin = begin + more.astype(np.int64)
+        return begin
 
     def read_several(self, texts: Sequence[bytes]) -> tuple[Array, Array, Array, Array] | None:
         """As read(), of several terms: with the number of the term of each posting."""
@@ -356,7 +362,7 @@ class _Part:
         shapes = self._numbered(rows)
         counts = self._counted(shapes)
         begin = counts.cumsum() - counts
-        begin += (self._block_start[blocks] - begin[sizes.cumsum() - sizes]).repeat(sizes)
+        begin += (self._begin_of_blocks(blocks) - begin[sizes.cumsum() - sizes]).repeat(sizes)
         if (begin + counts).max() > len(self.lows):
             raise self.damage("positions out of bounds")
         own = rows >= first.repeat(sizes)
