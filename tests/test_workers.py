@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -28,15 +29,19 @@ def _one_glossary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("papersearch.glossary.compiled.compile_glossary", copy_glossary)
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
+def write_corpus(folder: Path) -> Path:
     words = ["zebra", "后门攻击", "yak", "LightSeq2", "检测", "斑鹿角羚", "x\x00"]
     papers = [
         f"### Paper {n}{words[n % 7]}[CVPR'{n % 20 + 10}]\n- {' '.join(words[: n % 7 + 1])} {n}\n" for n in range(300)
     ]
     return write_notes(
-        tmp_path / "c", {"a.md": "".join(papers[:120]), "b.md": "".join(papers[120:]), "terms.txt": "斑鹿角羚\n"}
+        folder, {"a.md": "".join(papers[:120]), "b.md": "".join(papers[120:]), "terms.txt": "斑鹿角羚\n"}
     )
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return write_corpus(tmp_path / "c")
 
 
 def number_of_workers(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -157,13 +162,22 @@ def test_a_worker_whose_builder_died_meanwhile_removes_what_it_wrote(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture
-def pieces(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Segment]:
-    """What two processes wrote, not joined."""
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def not_joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index folder of what two processes wrote."""
+    folder = tmp_path_factory.mktemp("pieces")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papersearch.glossary.compiled.compile_glossary", copy_glossary)
         patch.setattr(codec, "LARGEST_JOINED", 0)
         patch.setattr(codec, "MERGE_ALL_BELOW", 0)
-        build(corpus, tmp_path / "i", patch, 2)
+        build(write_corpus(folder / "c"), folder / "i", patch, 2)
+    return folder / "i"
+
+
+@pytest.fixture
+def pieces(not_joined: Path, tmp_path: Path) -> list[Segment]:
+    """Its segments, in a folder `i` of the test's own."""
+    shutil.copytree(not_joined, tmp_path / "i")
     segments = [Segment(str(tmp_path / "i"), entry) for entry in read_toc(str(tmp_path / "i")).segments]
     assert len(segments) == 2
     return segments
