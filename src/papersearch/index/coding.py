@@ -29,6 +29,7 @@ from papersearch.index.codebook import (
     Codebook,
 )
 from papersearch.index.flatfile import FlatWriter, narrow
+from papersearch.index.lexicon import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,13 +58,8 @@ _BREAK = "\0"
 """Between objects whose words are characters; stands for no word."""
 
 
-def encode(text: str) -> bytes:
-    """As it is written. Lone surrogates pass."""
-    return text.encode("utf-8", "surrogatepass")
-
-
 def decode(data: bytes) -> str:
-    """What encode() made bytes of. Raises UnicodeDecodeError."""
+    """What encode() made bytes of, lone surrogates as well. Raises UnicodeDecodeError."""
     return data.decode("utf-8", "surrogatepass")
 
 

@@ -75,9 +75,12 @@ def narrow(values: Iterable[int], top: int | None = None) -> array[int]:
     return values if isinstance(values, array) and values.typecode == code else array(code, values)
 
 
-def unpack(packed: Data, limit: int) -> bytes | None:
-    """What zlib.compress() was given; None if that is more than `limit` bytes, or these are not what it made."""
-    unpacker = zlib.decompressobj()
+def unpack(packed: Data, limit: int, unpacker: zlib._Decompress | None = None) -> bytes | None:
+    """What zlib.compress() was given; None if that is more than `limit` bytes, or these are not what it made.
+
+    `unpacker`: a new one for what was compressed otherwise.
+    """
+    unpacker = unpacker or zlib.decompressobj()
     try:
         data = unpacker.decompress(packed, limit + 1)  # never more than it may be, and a byte
     except zlib.error:

@@ -9,7 +9,7 @@ from itertools import accumulate, chain, pairwise
 from operator import add, sub
 
 from papersearch.index.codebook import WORD_BYTES, Codebook
-from papersearch.index.flatfile import FlatFile, PackedBytes, damaged
+from papersearch.index.flatfile import FlatFile, PackedBytes, damaged, unpack
 from papersearch.index.lexicon import SEPARATOR, TERM_BITS, open_lexicon
 from papersearch.index.toc import DOCUMENTS, INVERTED, SegmentEntry
 from papersearch.index.ways import Coding
@@ -582,12 +582,8 @@ class Segment:
         return data
 
     def _inflated(self, packed: memoryview[Any], size: int) -> bytes | None:
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS, self._dictionary)
-        try:
-            data = unpacker.decompress(packed, size + 1)  # never more than it should be, and a byte
-        except zlib.error:
-            return None
-        return data if len(data) == size and unpacker.eof else None
+        data = unpack(packed, size, zlib.decompressobj(-zlib.MAX_WBITS, self._dictionary))
+        return data if data is not None and len(data) == size else None
 
 
 def locate(bases: Sequence[int], doc: int) -> int:
